@@ -1,0 +1,3 @@
+//! The program `pythia`: parses the command line, wires the crates, prints.
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! One Laurel line to one normalised [`Event`] and the views that Sigma rules see of it.
+//!
+//! Takes bytes and a [`Profile`]; gives spans into these bytes or into a reused arena. No I/O, no
+//! clock, no threads, no knowledge of rules, labels or Kafka.
+
+mod decode;
+mod event;
+mod field;
+mod process;
+mod profile;
+mod tape;
+mod view;
+
+pub use decode::{Counts, Decoder, Fault, Origin};
+pub use event::{Event, EventId, Flags};
+pub use field::{Fields, Slot};
+pub use process::ProcessCache;
+pub use profile::{Limits, Profile};
+pub use tape::{Kind, Node, Span, Tape};
+pub use view::{RecordClass, Value, ValueKind, View, ViewKind};

@@ -1,0 +1,1 @@
+//! The Kafka service: lines in, alerts out, offsets through a ledger.

@@ -1,0 +1,2 @@
+//! All tests of the whole program, in one binary.
+#![cfg(test)]
