@@ -1,2 +1,4 @@
 //! All tests of the whole program, in one binary.
 #![cfg(test)]
+
+mod tidy;

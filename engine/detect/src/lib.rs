@@ -1,5 +1,7 @@
 //! Rules to one [`Plan`]; lines to [`Alert`]s. Pure: no I/O, no clock, no threads.
 
+#![warn(clippy::disallowed_methods)]
+
 mod alert;
 mod plan;
 

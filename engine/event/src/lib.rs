@@ -3,6 +3,8 @@
 //! Takes bytes and a [`Profile`]; gives spans into these bytes or into a reused arena. No I/O, no
 //! clock, no threads, no knowledge of rules, labels or Kafka.
 
+#![warn(clippy::disallowed_methods)]
+
 mod decode;
 mod event;
 mod field;

@@ -1,6 +1,8 @@
 //! Sigma YAML to [`Rule`]s and [`Diagnostic`]s: parsing, checking, resolving modifiers. No I/O: it is
 //! handed names and texts. Knows nothing of labels, plans or directories.
 
+#![warn(clippy::disallowed_methods)]
+
 mod diagnostic;
 mod rule;
 
