@@ -23,8 +23,14 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 6] =
-        [Self::Truncated, Self::InvalidJson, Self::NoEvent, Self::BadId, Self::Oversize, Self::TrailingData];
+    pub const ALL: [Self; 6] = [
+        Self::Truncated,
+        Self::InvalidJson,
+        Self::NoEvent,
+        Self::BadId,
+        Self::Oversize,
+        Self::TrailingData,
+    ];
 
     /// The reason as it stands in dead-letter headers and metrics.
     pub fn code(self) -> &'static str {
@@ -80,7 +86,10 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for lines of this profile that extracts just these fields.
     pub fn new(profile: Arc<Profile>, fields: Arc<Fields>) -> Self {
-        Self { _fields: fields, _profile: profile }
+        Self {
+            _fields: fields,
+            _profile: profile,
+        }
     }
 
     /// Decodes one line (no line break). The event borrows the line and this decoder until the next

@@ -72,7 +72,11 @@ impl<'a> Event<'a> {
             return &[];
         }
         let from = (span.offset & !Span::ARENA) as usize;
-        let source = if span.offset & Span::ARENA == 0 { self.text } else { self.arena };
+        let source = if span.offset & Span::ARENA == 0 {
+            self.text
+        } else {
+            self.arena
+        };
         &source[from..from + span.len as usize]
     }
 }

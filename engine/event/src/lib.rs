@@ -7,6 +7,7 @@
 
 mod decode;
 mod event;
+mod fallback;
 mod field;
 mod process;
 mod profile;
@@ -18,5 +19,5 @@ pub use event::{Event, EventId, Flags};
 pub use field::{Fields, Slot};
 pub use process::ProcessCache;
 pub use profile::{Limits, Profile};
-pub use tape::{Kind, Node, Span, Tape};
+pub use tape::{Children, Kind, Node, Span, Tape};
 pub use view::{RecordClass, Value, ValueKind, View, ViewKind};

@@ -34,10 +34,17 @@ impl Profile {
     pub fn laurel() -> Self {
         Self {
             host_pointer: None,
-            envelope: ["message", "log", "event.original", "laurel", "json"].map(String::from).to_vec(),
+            envelope: ["message", "log", "event.original", "laurel", "json"]
+                .map(String::from)
+                .to_vec(),
             prefix: None,
             users: vec![(0, "root".into())],
-            limits: Limits { line_bytes: 8 << 20, nesting: 64, records: 4096, arguments: 65_536 },
+            limits: Limits {
+                line_bytes: 8 << 20,
+                nesting: 64,
+                records: 4096,
+                arguments: 65_536,
+            },
         }
     }
 }

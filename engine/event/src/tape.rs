@@ -2,6 +2,17 @@
 //!
 //! The scanner and the fallback both write a tape, so everything behind them is written once and the
 //! two can be compared node by node.
+//!
+//! ```text
+//! {"ID":"1.000:1","PATH":[{"item":0}]}
+//!
+//! node  key   value          next
+//! 0     -     {"ID":...}     5     the root
+//! 1     ID    1.000:1        2
+//! 2     PATH  [{"item":0}]   5     array: elements are nodes 3 .. 5
+//! 3     -     {"item":0}     5     object: members are nodes 4 .. 5
+//! 4     item  0              5
+//! ```
 
 /// A piece of the line, or of the arena where the text had to be decoded. Length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +25,37 @@ pub struct Span {
 
 impl Span {
     /// No text at all.
-    pub const NONE: Self = Self { offset: u32::MAX, len: 0 };
+    pub const NONE: Self = Self {
+        offset: u32::MAX,
+        len: 0,
+    };
     /// The bit of `offset` that selects the arena.
     pub const ARENA: u32 = 1 << 31;
+
+    /// The piece of the line from byte `from` up to, but not including, byte `to`.
+    ///
+    /// Both must lie below [`Span::ARENA`]: the scanner and the fallback refuse longer texts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "texts of 2 GiB and more are refused before"
+    )]
+    pub(crate) fn new(from: usize, to: usize) -> Self {
+        debug_assert!(
+            from <= to && to < Self::ARENA as usize,
+            "span within the text"
+        );
+        Self {
+            offset: from as u32,
+            len: (to - from) as u32,
+        }
+    }
+
+    /// The bytes of a span of the line itself; empty for [`Span::NONE`] and outside of `text`.
+    pub fn of(self, text: &[u8]) -> &[u8] {
+        let from = self.offset as usize;
+        text.get(from..from.saturating_add(self.len as usize))
+            .unwrap_or_default()
+    }
 }
 
 /// What kind of JSON value a node holds.
@@ -39,7 +78,8 @@ pub enum Kind {
 /// One member of an object or element of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// The member's name between its quotes, or [`Span::NONE`] for an element and for the root.
+    /// The member's name between its quotes, or [`Span::NONE`] for an element and for the root. As
+    /// written: an escape in a name is not decoded (Laurel writes none).
     pub key: Span,
     /// The value as written.
     pub value: Span,
@@ -56,4 +96,65 @@ pub struct Node {
 pub struct Tape {
     /// Nodes in document order.
     pub nodes: Vec<Node>,
+}
+
+impl Tape {
+    /// Index of the root, present whenever a text was read without a fault.
+    pub const ROOT: u32 = 0;
+
+    /// The node at `index`, which must come from this tape.
+    pub fn node(&self, index: u32) -> Node {
+        self.nodes[index as usize]
+    }
+
+    /// Indices of the members or elements of the node at `parent`, in document order; none for a
+    /// scalar.
+    pub fn children(&self, parent: u32) -> Children<'_> {
+        Children {
+            nodes: &self.nodes,
+            at: parent + 1,
+            end: self.node(parent).next,
+        }
+    }
+
+    /// The last member of the object at `parent` with this name as written (N1: the last one wins).
+    pub fn member(&self, text: &[u8], parent: u32, name: &[u8]) -> Option<u32> {
+        if self.node(parent).kind != Kind::Object {
+            return None;
+        }
+        self.children(parent)
+            .filter(|&child| self.key(text, child) == name)
+            .last()
+    }
+
+    /// Name of the node at `index` as written; empty for elements and the root.
+    pub fn key<'t>(&self, text: &'t [u8], index: u32) -> &'t [u8] {
+        self.node(index).key.of(text)
+    }
+
+    /// Value of the node at `index` as written; a string without its quotes.
+    pub fn value<'t>(&self, text: &'t [u8], index: u32) -> &'t [u8] {
+        self.node(index).value.of(text)
+    }
+}
+
+/// Walks over the members or elements of one node, see [`Tape::children`].
+#[derive(Clone, Debug)]
+pub struct Children<'a> {
+    nodes: &'a [Node],
+    at: u32,
+    end: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.at >= self.end {
+            return None;
+        }
+        let here = self.at;
+        self.at = self.nodes[here as usize].next;
+        Some(here)
+    }
 }
