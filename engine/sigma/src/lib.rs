@@ -8,8 +8,8 @@ mod rule;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use rule::{
-    Comparison, Condition, Detection, Field, Item, Level, LogSource, Matcher, Part, Pattern, Quantifier, Regex, Rule,
-    Search, Selection, SelectionIdx, Status, TimePart,
+    Comparison, Condition, Detection, Field, Item, Level, LogSource, Matcher, Part, Pattern,
+    Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx, Status, TimePart,
 };
 
 use std::sync::Arc;

@@ -37,6 +37,18 @@ pub struct LogSource {
     pub category: Option<String>,
     pub product: Option<String>,
     pub service: Option<String>,
+    pub definition: Option<String>,
+    /// Other keys, as JSON text by name, in file order.
+    pub custom: Vec<(String, String)>,
+}
+
+/// One entry of `related`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// The other rule's id.
+    pub id: String,
+    /// `type`: derived, obsolete, merged, renamed or similar.
+    pub kind: String,
 }
 
 /// One detection rule.
@@ -52,6 +64,8 @@ pub struct Rule {
     pub id: Option<String>,
     /// `name`.
     pub name: Option<String>,
+    /// `related`.
+    pub related: Vec<Related>,
     /// `status`.
     pub status: Option<Status>,
     /// `level`.
@@ -60,6 +74,8 @@ pub struct Rule {
     pub description: Option<String>,
     /// `author`, as written.
     pub author: Option<String>,
+    /// `license`.
+    pub license: Option<String>,
     /// `date`, as written.
     pub date: Option<String>,
     /// `modified`, as written.
@@ -72,6 +88,8 @@ pub struct Rule {
     pub fields: Vec<String>,
     /// `falsepositives`.
     pub falsepositives: Vec<String>,
+    /// `scope`.
+    pub scope: Vec<String>,
     /// Attributes that Sigma does not name, as JSON text by name, in file order.
     pub custom: Vec<(String, String)>,
     /// `logsource`.
@@ -83,7 +101,10 @@ pub struct Rule {
 impl Rule {
     /// What identifies the rule in alerts: its id, else its name, else its title.
     pub fn key(&self) -> &str {
-        self.id.as_deref().or(self.name.as_deref()).unwrap_or(&self.title)
+        self.id
+            .as_deref()
+            .or(self.name.as_deref())
+            .unwrap_or(&self.title)
     }
 }
 
@@ -137,7 +158,7 @@ pub struct Item {
 pub enum Field {
     /// A field of the view.
     Named(Arc<str>),
-    /// No field: the text of the whole view.
+    /// No field: every leaf value of the view. The patterns carry their `*` at both ends (policy M8).
     Keywords,
 }
 
@@ -183,6 +204,9 @@ pub enum Matcher {
     },
     /// `minute`, `hour`, `day`, `week`, `month`, `year` of a date in the field.
     Time(TimePart, i64),
+    /// Any of these: the variants of *one* value (`windash`, `base64offset`, `expand`) where all values
+    /// of the item must be met. Not nested. Empty: holds nowhere (`expand` of an empty table).
+    AnyOf(Vec<Matcher>),
 }
 
 /// Numeric comparison.
