@@ -6,8 +6,14 @@
 //! process caches, is what counts: every round starts anew. A case names the alerts it must give: wrong
 //! but fast fails. `-- --rounds N` sets the rounds, `-- --record` appends to `benches/record`.
 
-#![expect(clippy::cast_precision_loss, reason = "counts of lines and bytes are far below 2^52")]
-#![expect(clippy::panic, reason = "a bench that cannot read its case ends with the reason")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of lines and bytes are far below 2^52"
+)]
+#![expect(
+    clippy::panic,
+    reason = "a bench that cannot read its case ends with the reason"
+)]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -53,17 +59,33 @@ struct Measured {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
+    let value = |name: &str| {
+        arguments
+            .iter()
+            .position(|a| a == name)
+            .and_then(|at| arguments.get(at + 1))
+    };
     let rounds = value("--rounds").and_then(|n| n.parse().ok()).unwrap_or(7);
     let record = arguments.iter().any(|a| a == "--record");
     let mut ok = true;
     let mut ran = 0;
     say("case                    lines  rules  floor us  decode x  engine x  MB/s  alerts\n");
     for path in sorted(&root().join("benches/cases")) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let case: Case = toml::from_str(&read_text(&path)).expect("a case is TOML as `Case` says");
-        let (Some(corpus), Some(rules)) = (place(&case.corpus), case.rules.iter().map(|r| place(r)).collect()) else {
-            say(&format!("{name:<20} skipped: needs {} and {}\n", case.corpus, case.rules.join(", ")));
+        let (Some(corpus), Some(rules)) = (
+            place(&case.corpus),
+            case.rules.iter().map(|r| place(r)).collect(),
+        ) else {
+            say(&format!(
+                "{name:<20} skipped: needs {} and {}\n",
+                case.corpus,
+                case.rules.join(", ")
+            ));
             continue;
         };
         let measured = measure(&read_corpus(&corpus), rules, rounds);
@@ -74,12 +96,19 @@ fn main() -> ExitCode {
         }
     }
     assert!(ran > 0, "no case could run");
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs floor, decoder and engine in turn, `rounds` times after one for warming up.
 fn measure(text: &[u8], rules: Vec<PathBuf>, rounds: usize) -> Measured {
-    let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&[u8]> = text
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
     let plan = Arc::new(Plan::compile(load(rules)).plan);
     let profile = Arc::new(Profile::laurel());
     let mut decoder = Decoder::new(Arc::clone(&profile), plan.fields());
@@ -87,16 +116,36 @@ fn measure(text: &[u8], rules: Vec<PathBuf>, rounds: usize) -> Measured {
     let (mut floors, mut decodes, mut engines) = (Vec::new(), Vec::new(), Vec::new());
     let (mut alerts, mut dead_letters) = (0, 0);
     for round in 0..=rounds {
-        let floor = timed(|| lines.iter().filter(|line| sonic_rs::from_slice::<sonic_rs::Value>(line).is_ok()).count());
+        let floor = timed(|| {
+            lines
+                .iter()
+                .filter(|line| sonic_rs::from_slice::<sonic_rs::Value>(line).is_ok())
+                .count()
+        });
         let mut cache = cache();
-        let origin = Origin { host: None, scope: Some(b"bench") };
-        let decode = timed(|| lines.iter().filter(|line| decoder.decode(line, &origin, &mut cache).is_ok()).count());
+        let origin = Origin {
+            host: None,
+            scope: Some(b"bench"),
+        };
+        let decode = timed(|| {
+            lines
+                .iter()
+                .filter(|line| decoder.decode(line, &origin, &mut cache).is_ok())
+                .count()
+        });
         let mut cache = self::cache();
         let mut found = Vec::new();
         (alerts, dead_letters) = (0, 0);
         let engine = timed(|| {
             for (line, number) in lines.iter().zip(1..) {
-                let line = Line { bytes: line, origin, source: Source::File { file: "bench", line: number } };
+                let line = Line {
+                    bytes: line,
+                    origin,
+                    source: Source::File {
+                        file: "bench",
+                        line: number,
+                    },
+                };
                 dead_letters += u64::from(detector.run(&line, &mut cache, &mut found).is_err());
                 alerts += found.len() as u64;
                 found.clear();
@@ -135,7 +184,10 @@ fn judge(name: &str, case: &Case, m: &Measured) -> bool {
         fail(format!("{} alerts, {} expected", m.alerts, case.alerts));
     }
     if m.dead_letters != case.dead_letters {
-        fail(format!("{} dead letters, {} expected", m.dead_letters, case.dead_letters));
+        fail(format!(
+            "{} dead letters, {} expected",
+            m.dead_letters, case.dead_letters
+        ));
     }
     if m.decode > case.decode_max {
         fail(format!("decode above {} x", case.decode_max));
@@ -156,8 +208,12 @@ fn timed<T>(work: impl FnOnce() -> T) -> f64 {
 }
 
 fn cpu_ns() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with scheduler statistics");
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds come first")
+    let text =
+        fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with scheduler statistics");
+    text.split(' ')
+        .next()
+        .and_then(|ns| ns.parse().ok())
+        .expect("nanoseconds come first")
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -175,8 +231,13 @@ fn load(folders: Vec<PathBuf>) -> Vec<sigma::Rule> {
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(sorted(&path));
-        } else if path.to_string_lossy().ends_with(".yml") && !path.to_string_lossy().ends_with(".test.yml") {
-            files.push(SourceFile { name: path.to_string_lossy().into(), text: read_text(&path).into() });
+        } else if path.to_string_lossy().ends_with(".yml")
+            && !path.to_string_lossy().ends_with(".test.yml")
+        {
+            files.push(SourceFile {
+                name: path.to_string_lossy().into(),
+                text: read_text(&path).into(),
+            });
         }
     }
     sigma::load(&files).rules
@@ -184,11 +245,18 @@ fn load(folders: Vec<PathBuf>) -> Vec<sigma::Rule> {
 
 fn append(name: &str, m: &Measured) {
     let path = root().join("benches/record/engine.csv");
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("the record opens");
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("the record opens");
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
     let date = output("date", &["-u", "+%F"]);
     let processor = read_text(Path::new("/proc/cpuinfo"));
-    let processor = processor.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown");
+    let processor = processor
+        .lines()
+        .find_map(|l| l.strip_prefix("model name\t: "))
+        .unwrap_or("unknown");
     writeln!(
         file,
         "{date},{commit},{processor},{name},{},{},{:.3},{:.2},{:.2},{}",
@@ -198,7 +266,10 @@ fn append(name: &str, m: &Measured) {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    let output = std::process::Command::new(program).args(arguments).output().expect("the program runs");
+    let output = std::process::Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("the program runs");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -220,7 +291,9 @@ fn place(written: &str) -> Option<PathBuf> {
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder entry").path()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a folder entry").path())
+        .collect();
     paths.sort();
     paths
 }
@@ -241,5 +314,7 @@ fn read_corpus(path: &Path) -> Vec<u8> {
 }
 
 fn say(text: &str) {
-    std::io::stdout().write_all(text.as_bytes()).expect("stdout takes text");
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .expect("stdout takes text");
 }

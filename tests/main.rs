@@ -1,4 +1,5 @@
 //! All tests of the whole program, in one binary.
 #![cfg(test)]
 
+mod kafka;
 mod tidy;

@@ -70,7 +70,11 @@ fn metadata(arguments: &[&str]) -> Value {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON")
 }
 
@@ -96,17 +100,29 @@ fn text(value: &Value) -> String {
 /// Files of the repository that git tracks or would track, relative to its root.
 fn files() -> Vec<PathBuf> {
     let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ])
         .current_dir(root())
         .output()
         .expect("git runs");
     let names = String::from_utf8(output.stdout).expect("file names are UTF-8");
-    let paths = names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+    let paths = names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from);
     paths.filter(|path| root().join(path).is_file()).collect()
 }
 
 fn with_extension(extension: &str) -> Vec<PathBuf> {
-    files().into_iter().filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+    files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .collect()
 }
 
 fn read(path: &Path) -> String {
@@ -119,9 +135,14 @@ fn layers_hold() {
     let ours: BTreeSet<&str> = LAYERS.iter().map(|layer| layer.0).collect();
     for (name, uses) in &dependencies {
         let allowed = LAYERS.iter().find(|layer| layer.0 == name);
-        let (_, allowed) = allowed.unwrap_or_else(|| panic!("crate {name} has no line in LAYERS: add it and to ARCHITECTURE.md"));
+        let (_, allowed) = allowed.unwrap_or_else(|| {
+            panic!("crate {name} has no line in LAYERS: add it and to ARCHITECTURE.md")
+        });
         for used in uses.iter().filter(|used| ours.contains(used.as_str())) {
-            assert!(allowed.contains(&used.as_str()), "{name} must not know {used}: see the layer table in ARCHITECTURE.md");
+            assert!(
+                allowed.contains(&used.as_str()),
+                "{name} must not know {used}: see the layer table in ARCHITECTURE.md"
+            );
         }
     }
 }
@@ -131,7 +152,10 @@ fn each_outside_world_has_one_crate() {
     let dependencies = dependencies();
     for (world, owner) in WORLDS {
         for (name, uses) in &dependencies {
-            assert!(!uses.contains(*world) || name == owner, "{name} must not depend on {world}: go through {owner}");
+            assert!(
+                !uses.contains(*world) || name == owner,
+                "{name} must not depend on {world}: go through {owner}"
+            );
         }
     }
 }
@@ -151,19 +175,32 @@ fn pure_crates_warn_of_outside_calls() {
 fn every_source_file_says_what_it_is() {
     for path in with_extension("rs") {
         let text = read(&path);
-        let first = text.lines().find(|line| !line.starts_with("#![") && !line.is_empty());
+        let first = text
+            .lines()
+            .find(|line| !line.starts_with("#![") && !line.is_empty());
         let says = first.is_some_and(|line| line.starts_with("//!"));
-        assert!(says, "{} must open with //!: what it is, takes, gives, must not do", path.display());
+        assert!(
+            says,
+            "{} must open with //!: what it is, takes, gives, must not do",
+            path.display()
+        );
     }
 }
 
 #[test]
 fn every_rule_has_a_fixture() {
-    let rules = with_extension("yml").into_iter().filter(|path| path.starts_with("rules"));
+    let rules = with_extension("yml")
+        .into_iter()
+        .filter(|path| path.starts_with("rules"));
     let mut count = 0;
     for path in rules.filter(|path| !path.to_string_lossy().ends_with(".test.yml")) {
         let fixture = path.with_extension("test.yml");
-        assert!(root().join(&fixture).is_file(), "{} needs {} beside it", path.display(), fixture.display());
+        assert!(
+            root().join(&fixture).is_file(),
+            "{} needs {} beside it",
+            path.display(),
+            fixture.display()
+        );
         count += 1;
     }
     assert!(count >= 10, "only {count} rules found below rules/");
@@ -172,8 +209,14 @@ fn every_rule_has_a_fixture() {
 #[test]
 fn no_file_is_over_a_megabyte() {
     for path in files() {
-        let bytes = std::fs::metadata(root().join(&path)).expect("a tracked file").len();
-        assert!(bytes <= 1 << 20, "{} has {bytes} bytes: shrink it or make it in the test", path.display());
+        let bytes = std::fs::metadata(root().join(&path))
+            .expect("a tracked file")
+            .len();
+        assert!(
+            bytes <= 1 << 20,
+            "{} has {bytes} bytes: shrink it or make it in the test",
+            path.display()
+        );
     }
 }
 
@@ -185,9 +228,16 @@ fn dependencies_have_licences_that_fit() {
         let licence = package["license"].as_str().unwrap_or_default();
         let alternatives = licence.replace('/', " OR ").replace(['(', ')'], " ");
         let fits = alternatives.split(" OR ").any(|all| {
-            let mut parts = all.split(" AND ").flat_map(|part| part.split(" WITH ")).map(str::trim).peekable();
+            let mut parts = all
+                .split(" AND ")
+                .flat_map(|part| part.split(" WITH "))
+                .map(str::trim)
+                .peekable();
             parts.peek().is_some() && parts.all(|part| LICENCES.contains(&part))
         });
-        assert!(fits, "{name}: licence `{licence}` is not on the list in tests/tidy.rs");
+        assert!(
+            fits,
+            "{name}: licence `{licence}` is not on the list in tests/tidy.rs"
+        );
     }
 }
