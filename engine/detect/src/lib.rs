@@ -3,13 +3,33 @@
 #![warn(clippy::disallowed_methods)]
 
 mod alert;
+mod date;
+mod enrich;
+mod evaluate;
+mod expression;
+mod matcher;
+mod number;
 mod plan;
+mod prefilter;
+mod reference;
+mod route;
+mod section;
+mod subject;
+mod text;
+mod why;
+mod witness;
 
-pub use alert::Alert;
-pub use plan::{Compiled, NotRunning, Plan, RuleIdx};
+pub use alert::{Alert, AlertSource, alert_schema};
+pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
+pub use reference::Reference;
+pub use route::view_name;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::enrich::{Shared, effective_level};
+use crate::evaluate::Scratch;
+use crate::subject::Subject;
 use event::{Decoder, Fault, Origin, ProcessCache, Profile};
 
 /// Where a line came from; stands in its alerts.
@@ -44,18 +64,33 @@ pub struct Line<'a> {
     pub source: Source<'a>,
 }
 
+/// Most alerts of one event; the rest is counted by rule.
+const ALERTS_MAX: usize = 64;
+
 /// Evaluates lines one after the other; one per worker thread, each with scratch memory of its own.
 #[derive(Debug)]
 pub struct Detector {
     plan: Arc<Plan>,
     decoder: Decoder,
+    scratch: Scratch,
+    /// Rule and number of the view, of the current event.
+    matches: Vec<(RuleIdx, u32)>,
+    matched: Tally,
+    dropped: Tally,
 }
 
 impl Detector {
     /// A detector for this plan and profile.
     pub fn new(plan: Arc<Plan>, profile: Arc<Profile>) -> Self {
-        let decoder = Decoder::new(profile, plan.fields());
-        Self { plan, decoder }
+        let rules = plan.rules().len();
+        Self {
+            decoder: Decoder::new(profile, plan.fields()),
+            scratch: plan.scratch(),
+            matches: Vec::new(),
+            matched: Tally::new(rules),
+            dropped: Tally::new(rules),
+            plan,
+        }
     }
 
     /// The plan in use.
@@ -63,23 +98,62 @@ impl Detector {
         &self.plan
     }
 
-    /// Evaluates one line and appends its alerts. A fault means that the line belongs on the
-    /// dead-letter topic.
-    pub fn run(&mut self, line: &Line<'_>, cache: &mut ProcessCache, _alerts: &mut Vec<Alert>) -> Result<(), Fault> {
-        let _event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+    /// Evaluates one line and appends its alerts: one for each rule that matches any of its views, the most
+    /// severe first. A fault means that the line belongs on the dead-letter topic.
+    pub fn run(
+        &mut self,
+        line: &Line<'_>,
+        cache: &mut ProcessCache,
+        alerts: &mut Vec<Alert>,
+    ) -> Result<(), Fault> {
+        let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+        self.matches.clear();
+        for (number, view) in (0..).zip(event.views()) {
+            let subject = Subject::new(&event, view);
+            self.plan.matches(&subject, &mut self.scratch, |rule| {
+                self.matches.push((rule, number));
+            });
+        }
+        if self.matches.is_empty() {
+            return Ok(());
+        }
+        let plan = &self.plan;
+        self.matches.sort_unstable_by_key(|(rule, view)| {
+            (Reverse(effective_level(plan.rule(*rule))), *rule, *view)
+        });
+        let shared = Shared::new(&event, line);
+        let before = alerts.len();
+        for views in self.matches.chunk_by(|a, b| a.0 == b.0) {
+            let rule = views[0].0;
+            self.matched.add(rule);
+            if alerts.len() - before == ALERTS_MAX {
+                self.dropped.add(rule);
+                if let Some(last) = alerts.last_mut() {
+                    *last.alerts_left_out.get_or_insert(0) += 1;
+                }
+                continue;
+            }
+            let views = views
+                .iter()
+                .map(|(_, view)| Subject::new(&event, &event.views()[*view as usize]));
+            alerts.push(shared.alert(plan, rule, views));
+        }
         Ok(())
     }
 
     /// Lets the process cache learn of a line that is not to be evaluated (warm-up after an
     /// assignment). Faults are ignored: the line was judged when it was first read.
     pub fn warm(&mut self, line: &Line<'_>, cache: &mut ProcessCache) {
-        // A fault is no news here: the line was judged when it was first read.
-        let _ = self.decoder.decode(line.bytes, &line.origin, cache).is_ok();
+        self.decoder.decode(line.bytes, &line.origin, cache).ok();
     }
 
     /// What was counted since the last call.
     pub fn take_counts(&mut self) -> Counts {
-        Counts { decode: self.decoder.take_counts(), ..Counts::default() }
+        Counts {
+            decode: self.decoder.take_counts(),
+            matches: self.matched.take(),
+            alerts_dropped: self.dropped.take(),
+        }
     }
 }
 
@@ -92,4 +166,36 @@ pub struct Counts {
     pub matches: Vec<(RuleIdx, u64)>,
     /// Alerts left out by the limit on alerts per event, by rule.
     pub alerts_dropped: Vec<(RuleIdx, u64)>,
+}
+
+/// A counter for each rule; those at zero cost nothing.
+#[derive(Debug)]
+struct Tally {
+    counts: Vec<u64>,
+    touched: Vec<RuleIdx>,
+}
+
+impl Tally {
+    fn new(rules: usize) -> Self {
+        Self {
+            counts: vec![0; rules],
+            touched: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, rule: RuleIdx) {
+        let count = &mut self.counts[rule.0 as usize];
+        if *count == 0 {
+            self.touched.push(rule);
+        }
+        *count += 1;
+    }
+
+    fn take(&mut self) -> Vec<(RuleIdx, u64)> {
+        self.touched.sort_unstable();
+        self.touched
+            .drain(..)
+            .map(|rule| (rule, std::mem::take(&mut self.counts[rule.0 as usize])))
+            .collect()
+    }
 }

@@ -1,9 +1,23 @@
-//! All rules compiled into one immutable plan.
+//! All rules compiled into one immutable plan: each rule routed to the view of its log source, folded to what can
+//! still be true there, and laid out in one section for each kind of views and record type.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use event::Fields;
-use sigma::{Diagnostic, Rule};
+use event::{Fields, RecordClass, ViewKind};
+use sha2::{Digest as _, Sha256};
+use sigma::{Diagnostic, Rule, Severity};
+use std::collections::HashMap;
+
+use crate::alert::RuleText;
+use crate::enrich::rule_text;
+use crate::evaluate::{Scratch, evaluate};
+use crate::expression::{Builder, Expression, Predicates, Tests, Unfed};
+use crate::reference::Names;
+use crate::route::{route, view_name};
+use crate::section::Section;
+use crate::subject::Subject;
 
 /// Number of a rule within its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,24 +45,161 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Optimisations, each with a switch. They move speed, never results; tests run with each one off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, not states"
+)]
+pub struct Options {
+    /// Fold `type` for the record types that have sections of their own.
+    pub specialise: bool,
+    /// Find candidates by witnesses; off: every rule is evaluated on every view of its kind.
+    pub prefilter: bool,
+    /// Exact values, prefixes and suffixes beside the automaton instead of in it.
+    pub split: bool,
+    /// Witnesses from regular expressions and inner wildcards.
+    pub required_literals: bool,
+    /// Keep what a predicate gave on this view.
+    pub memo: bool,
+}
+
+impl Options {
+    /// Everything on.
+    pub const ALL: Self = Self {
+        specialise: true,
+        prefilter: true,
+        split: true,
+        required_literals: true,
+        memo: true,
+    };
+
+    /// Every set of options that a test should run: all on, each one off, all off.
+    pub fn variants() -> [Self; 7] {
+        let off = Self {
+            specialise: false,
+            prefilter: false,
+            split: false,
+            required_literals: false,
+            memo: false,
+        };
+        [
+            Self::ALL,
+            Self {
+                specialise: false,
+                ..Self::ALL
+            },
+            Self {
+                prefilter: false,
+                ..Self::ALL
+            },
+            Self {
+                split: false,
+                ..Self::ALL
+            },
+            Self {
+                required_literals: false,
+                ..Self::ALL
+            },
+            Self {
+                memo: false,
+                ..Self::ALL
+            },
+            off,
+        ]
+    }
+}
+
+/// How a rule runs, for people who want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The views that feed it.
+    pub view: ViewKind,
+    /// The record types it can match; `Other` alone for views that are no records.
+    pub classes: Vec<RecordClass>,
+    /// Whether a literal tells where it can match; without one it is evaluated on every such view.
+    pub witness: bool,
+}
+
 /// All running rules, compiled. Immutable and shared between threads.
 #[derive(Debug)]
 pub struct Plan {
     rules: Vec<Arc<Rule>>,
+    facts: Vec<Facts>,
+    names: Vec<Names>,
+    texts: Vec<Arc<RuleText>>,
+    sections: Vec<Section>,
+    /// By kind and class: number of the section, if any rule can match there.
+    index: [[Option<usize>; CLASSES.len()]; ViewKind::ALL.len()],
+    tests: Tests,
+    options: Options,
     fields: Arc<Fields>,
     hash: String,
 }
 
+const CLASSES: [RecordClass; 4] = [
+    RecordClass::Syscall,
+    RecordClass::Execve,
+    RecordClass::Path,
+    RecordClass::Other,
+];
+
+/// A section while it is being filled.
+#[derive(Debug, Default)]
+struct Draft {
+    rules: Vec<(RuleIdx, Expression)>,
+    predicates: Predicates,
+}
+
 impl Plan {
     /// Compiles rules. Never fails as a whole: what cannot run is listed.
-    pub fn compile(_rules: Vec<Rule>) -> Compiled {
-        let plan = Self { rules: Vec::new(), fields: Arc::new(Fields::default()), hash: String::new() };
-        Compiled { plan, not_running: Vec::new(), diagnostics: Vec::new() }
+    pub fn compile(rules: Vec<Rule>) -> Compiled {
+        Self::compile_with(rules, Options::ALL)
+    }
+
+    /// [`Plan::compile`] with optimisations switched off, for tests and for hunting down a fault.
+    pub fn compile_with(rules: Vec<Rule>, options: Options) -> Compiled {
+        let mut compiler = Compiler::new(options);
+        let mut not_running = Vec::new();
+        let mut diagnostics = Vec::new();
+        for rule in rules {
+            let rule = Arc::new(rule);
+            let (routed, reason) = match route(&rule.logsource) {
+                Err(reason) => (false, reason),
+                Ok(kind) => match compiler.add(&rule, kind) {
+                    Ok(warning) => {
+                        diagnostics.extend(warning);
+                        continue;
+                    }
+                    Err(reason) => (true, reason),
+                },
+            };
+            not_running.push(NotRunning {
+                rule,
+                routed,
+                reason,
+            });
+        }
+        Compiled {
+            plan: compiler.finish(),
+            not_running,
+            diagnostics,
+        }
     }
 
     /// The running rules; [`RuleIdx`] counts them.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// One of the running rules.
+    pub fn rule(&self, rule: RuleIdx) -> &Rule {
+        &self.rules[rule.0 as usize]
+    }
+
+    /// How a rule runs.
+    pub fn facts(&self, rule: RuleIdx) -> &Facts {
+        &self.facts[rule.0 as usize]
     }
 
     /// The fields that these rules read.
@@ -60,4 +211,229 @@ impl Plan {
     pub fn hash(&self) -> &str {
         &self.hash
     }
+
+    /// Bytes held by the pre-filters' automata.
+    pub fn automaton_bytes(&self) -> usize {
+        self.sections
+            .iter()
+            .map(|section| section.prefilter.automaton_bytes())
+            .sum()
+    }
+
+    /// Memory to match with; one per thread.
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch::new(&self.sections)
+    }
+
+    /// Calls `found` once for every rule that matches the view.
+    pub(crate) fn matches(
+        &self,
+        subject: &Subject<'_>,
+        scratch: &mut Scratch,
+        found: impl FnMut(RuleIdx),
+    ) {
+        if let Some(index) = self.index[subject.kind as usize][subject.class as usize] {
+            evaluate(
+                &self.sections[index],
+                index,
+                subject,
+                self.options,
+                scratch,
+                found,
+            );
+        }
+    }
+
+    /// The slots of a rule's fields.
+    pub(crate) fn names(&self, rule: RuleIdx) -> &Names {
+        &self.names[rule.0 as usize]
+    }
+
+    /// A rule's attributes, as alerts carry them.
+    pub(crate) fn text(&self, rule: RuleIdx) -> &Arc<RuleText> {
+        &self.texts[rule.0 as usize]
+    }
+
+    /// The compiled tests of all rules.
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.tests
+    }
+}
+
+/// A plan in the making.
+struct Compiler {
+    options: Options,
+    fields: Fields,
+    tests: Tests,
+    drafts: HashMap<(ViewKind, RecordClass), Draft>,
+    rules: Vec<Arc<Rule>>,
+    facts: Vec<Facts>,
+    names: Vec<Names>,
+}
+
+impl Compiler {
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            fields: Fields::default(),
+            tests: Tests::default(),
+            drafts: HashMap::new(),
+            rules: Vec::new(),
+            facts: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Adds a rule, or says why it cannot run.
+    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Option<Diagnostic>, String> {
+        let names = Names::resolve(rule, kind, &mut self.fields);
+        let classes = if kind == ViewKind::Record {
+            &CLASSES[..]
+        } else {
+            &[RecordClass::Other]
+        };
+        let mut unfed = BTreeSet::new();
+        let mut conditions = Vec::new();
+        for &class in classes {
+            let draft = self.drafts.entry((kind, class)).or_default();
+            let mut builder = Builder {
+                kind,
+                class,
+                specialise: self.options.specialise,
+                names: &names,
+                predicates: &mut draft.predicates,
+                tests: &mut self.tests,
+                unfed: BTreeSet::new(),
+            };
+            conditions.push((class, builder.rule(rule).map_err(|refused| refused.0)?));
+            unfed.append(&mut builder.unfed);
+        }
+        for constant in [false, true] {
+            if conditions
+                .iter()
+                .all(|(_, condition)| *condition == Expression::Constant(constant))
+            {
+                return Err(why_constant(constant, &unfed, kind));
+            }
+        }
+        let index = RuleIdx(u32::try_from(self.rules.len()).expect("fewer than 2^32 rules"));
+        let mut facts = Facts {
+            view: kind,
+            classes: Vec::new(),
+            witness: true,
+        };
+        for (class, condition) in conditions {
+            if condition != Expression::Constant(false) {
+                let draft = self.drafts.entry((kind, class)).or_default();
+                let witness = crate::witness::witness(
+                    &condition,
+                    &draft.predicates.all,
+                    self.options.required_literals,
+                );
+                facts.witness &= witness.is_some();
+                facts.classes.push(class);
+                draft.rules.push((index, condition));
+            }
+        }
+        self.rules.push(Arc::clone(rule));
+        self.facts.push(facts);
+        self.names.push(names);
+        Ok(unfed
+            .first()
+            .map(|field| warning(rule, field, &unfed, kind)))
+    }
+
+    fn finish(mut self) -> Plan {
+        let mut index = [[None; CLASSES.len()]; ViewKind::ALL.len()];
+        let mut sections = Vec::new();
+        for kind in ViewKind::ALL {
+            for class in CLASSES {
+                let Some(draft) = self
+                    .drafts
+                    .remove(&(kind, class))
+                    .filter(|draft| !draft.rules.is_empty())
+                else {
+                    continue;
+                };
+                let slots = self.fields.len(kind);
+                let section = Section::new(draft.rules, draft.predicates, slots, self.options);
+                index[kind as usize][class as usize] = Some(sections.len());
+                sections.push(section);
+            }
+        }
+        let texts = self
+            .rules
+            .iter()
+            .map(|rule| Arc::new(rule_text(rule)))
+            .collect();
+        Plan {
+            hash: hash(&self.rules),
+            rules: self.rules,
+            facts: self.facts,
+            names: self.names,
+            texts,
+            sections,
+            index,
+            tests: self.tests,
+            options: self.options,
+            fields: Arc::new(self.fields),
+        }
+    }
+}
+
+fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> String {
+    let outcome = if constant {
+        "match everything"
+    } else {
+        "never match"
+    };
+    match &names_of(unfed)[..] {
+        [] if kind == ViewKind::Record && !constant => {
+            "it would never match: no audit record has all the record types (`type`) that it demands".into()
+        }
+        [] => format!("it would {outcome}, whatever the event"),
+        fields => format!("it would {outcome}: nothing feeds {} in views of {}", fields.join(", "), view_name(kind)),
+    }
+}
+
+fn names_of(unfed: &BTreeSet<Unfed>) -> Vec<String> {
+    let names: BTreeSet<&str> = unfed.iter().map(|unfed| &*unfed.field).collect();
+    names.into_iter().map(|name| format!("`{name}`")).collect()
+}
+
+fn warning(rule: &Rule, first: &Unfed, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Diagnostic {
+    Diagnostic {
+        code: "P001",
+        severity: Severity::Warning,
+        place: first.place.clone(),
+        message: format!(
+            "nothing feeds {} in views of {}",
+            names_of(unfed).join(", "),
+            view_name(kind)
+        ),
+        label: None,
+        help: Some("the rule runs, and treats these fields as missing".into()),
+        rule: Some(rule.key().to_owned()),
+    }
+}
+
+/// Length-delimited, so that no two rulesets share a text; sorted, so that order does not matter.
+fn hash(rules: &[Arc<Rule>]) -> String {
+    let mut lines: Vec<(&str, &str)> = rules
+        .iter()
+        .map(|rule| (rule.key(), rule.version.as_str()))
+        .collect();
+    lines.sort_unstable();
+    let mut hasher = Sha256::new();
+    for (key, version) in lines {
+        for text in [key, version] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+    }
+    let mut hex = String::with_capacity(32);
+    for byte in &hasher.finalize()[..16] {
+        write!(hex, "{byte:02x}").expect("a string takes any text");
+    }
+    hex
 }

@@ -1,0 +1,211 @@
+//! One view as the matching core sees it: values by slot, and where their bytes lie.
+
+use event::{Event, RecordClass, Slot, Span, Value, ValueKind, View, ViewKind};
+
+use crate::matcher::Text;
+use crate::number::canonical_if_other;
+use crate::text::fold_into;
+
+/// What the matching core asks of an event: the bytes behind spans, and for alerts where nodes stand.
+pub(crate) trait Source {
+    /// The bytes of a span.
+    fn bytes(&self, span: Span) -> &[u8];
+
+    /// The path of a node, such as `EXECVE.ARGV[2]`.
+    fn path(&self, node: u32) -> Option<String>;
+
+    /// Where a node is an array of arguments: the first of them, in order, that passes the test.
+    fn argument(&self, node: u32, passes: &mut dyn FnMut(&[u8]) -> bool) -> Option<String>;
+}
+
+impl Source for Event<'_> {
+    fn bytes(&self, span: Span) -> &[u8] {
+        Event::bytes(self, span)
+    }
+
+    fn path(&self, _node: u32) -> Option<String> {
+        None
+    }
+
+    fn argument(&self, _node: u32, _passes: &mut dyn FnMut(&[u8]) -> bool) -> Option<String> {
+        None
+    }
+}
+
+/// A view to be matched.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The view's kind.
+    pub(crate) kind: ViewKind,
+    /// Its record type.
+    pub(crate) class: RecordClass,
+    /// Its values.
+    pub(crate) values: &'a [Value],
+    /// The node it was made from.
+    pub(crate) node: u32,
+    /// Their bytes.
+    pub(crate) source: &'a dyn Source,
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let values = self.values.iter().map(|value| {
+            let text = String::from_utf8_lossy(self.source.bytes(value.span)).into_owned();
+            (value.slot.0, value.kind, value.element, text)
+        });
+        write!(f, "{:?} {:?} ", self.kind, self.class)?;
+        f.debug_list().entries(values).finish()
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// A view of an event.
+    pub(crate) fn new(event: &'a Event<'a>, view: &View) -> Self {
+        Self {
+            kind: view.kind,
+            class: view.class,
+            values: event.values(view),
+            node: view.node,
+            source: event,
+        }
+    }
+
+    /// The bytes of a value.
+    pub(crate) fn raw(&self, value: &Value) -> &'a [u8] {
+        self.source.bytes(value.span)
+    }
+}
+
+/// No entry: the end of a chain.
+const END: u32 = u32::MAX;
+
+/// The texts of one view, folded, and found by slot. Scratch memory: filled anew for each view, without an
+/// allocation once it has grown.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    folded: Vec<u8>,
+    entries: Vec<Entry>,
+    /// First entry of each slot.
+    heads: Vec<u32>,
+    /// Slots that have entries, to be cleared.
+    touched: Vec<Slot>,
+}
+
+/// One text of one value; a number that is not written in its canonical form has two.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Index among the view's values.
+    value: u32,
+    next: u32,
+    from: u32,
+    to: u32,
+    /// The canonical text of a number: stands in `folded` alone.
+    canonical: bool,
+}
+
+impl Texts {
+    /// Takes in the values of those slots that `wanted` marks.
+    pub(crate) fn fill(&mut self, subject: &Subject<'_>, wanted: &[bool]) {
+        self.folded.clear();
+        self.entries.clear();
+        self.heads.resize(self.heads.len().max(wanted.len()), END);
+        for slot in self.touched.drain(..) {
+            self.heads[usize::from(slot.0)] = END;
+        }
+        for (index, value) in subject.values.iter().enumerate() {
+            if !wanted
+                .get(usize::from(value.slot.0))
+                .is_some_and(|wanted| *wanted)
+            {
+                continue;
+            }
+            let from = self.folded.len();
+            let raw = subject.raw(value);
+            fold_into(&mut self.folded, raw);
+            self.push(value.slot, index, from, false);
+            if value.kind == ValueKind::Number
+                && let Some(canonical) = canonical_if_other(raw)
+            {
+                let from = self.folded.len();
+                self.folded.extend_from_slice(&canonical);
+                self.push(value.slot, index, from, true);
+            }
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an event is far smaller than 4 GiB: spans are 31 bits"
+    )]
+    fn push(&mut self, slot: Slot, value: usize, from: usize, canonical: bool) {
+        let head = &mut self.heads[usize::from(slot.0)];
+        if *head == END {
+            self.touched.push(slot);
+        }
+        let (value, from, to) = (value as u32, from as u32, self.folded.len() as u32);
+        self.entries.push(Entry {
+            value,
+            next: *head,
+            from,
+            to,
+            canonical,
+        });
+        *head = self.entries.len() as u32 - 1;
+    }
+
+    /// The slots that have a value.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.touched
+    }
+
+    /// The values of a slot, each with its text; `null` and containers too, with an empty one. Only the
+    /// values within one element of an array, if one is given.
+    pub(crate) fn of<'a>(
+        &'a self,
+        subject: &'a Subject<'_>,
+        slot: Slot,
+        element: Option<u32>,
+    ) -> impl Iterator<Item = Text<'a>> + 'a {
+        let mut at = self.heads.get(usize::from(slot.0)).copied().unwrap_or(END);
+        std::iter::from_fn(move || {
+            loop {
+                let entry = self.entries.get(at as usize)?;
+                at = entry.next;
+                let value = &subject.values[entry.value as usize];
+                if element.is_some_and(|element| element != value.element) {
+                    continue;
+                }
+                let folded = &self.folded[entry.from as usize..entry.to as usize];
+                let raw = if entry.canonical {
+                    folded
+                } else {
+                    subject.raw(value)
+                };
+                return Some(Text {
+                    kind: value.kind,
+                    raw,
+                    folded,
+                });
+            }
+        })
+    }
+
+    /// The elements in which a slot has values.
+    pub(crate) fn elements<'a>(
+        &'a self,
+        subject: &'a Subject<'_>,
+        slot: Slot,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let mut at = self.heads.get(usize::from(slot.0)).copied().unwrap_or(END);
+        std::iter::from_fn(move || {
+            let entry = self.entries.get(at as usize)?;
+            at = entry.next;
+            Some(subject.values[entry.value as usize].element)
+        })
+    }
+}
+
+/// Whether a value has a text to compare.
+pub(crate) fn has_text(kind: ValueKind) -> bool {
+    !matches!(kind, ValueKind::Null | ValueKind::Container)
+}
