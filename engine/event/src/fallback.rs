@@ -4,8 +4,7 @@
 //! Reads every line that the own scanner refuses, so that a mistake there never loses an event, and
 //! serves as its oracle in tests. Nothing here is tuned.
 
-use serde::Deserialize as _;
-use sonic_rs::{ArrayJsonIter, Deserializer, ObjectJsonIter};
+use sonic_rs::{ArrayJsonIter, Deserialize as _, Deserializer, ObjectJsonIter};
 
 use crate::{Fault, Kind, Limits, Node, Span, Tape};
 

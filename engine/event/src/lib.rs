@@ -9,8 +9,11 @@ mod decode;
 mod event;
 mod fallback;
 mod field;
+#[cfg(test)]
+mod harness;
 mod process;
 mod profile;
+mod scan;
 mod tape;
 mod view;
 

@@ -1,0 +1,83 @@
+//! Bodies of the property tests and fuzz targets, and the lines they start from.
+//!
+//! Each takes any bytes whatever and panics where a promise is broken.
+
+use serde_json::{Map, Value};
+
+use crate::{Fault, Kind, Limits, Profile, Tape, fallback, scan};
+
+/// Lines as Laurel writes them, one of each shape that matters to reading JSON: written by hand after
+/// Laurel's manual, 0.5 to 0.8.2.
+pub(crate) fn lines() -> Vec<&'static str> {
+    include_str!("harness/lines.jsonl").lines().collect()
+}
+
+/// Limits under which scanner, fallback and `serde_json` nest equally deep.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        nesting: 127,
+        ..Profile::laurel().limits
+    }
+}
+
+/// The scanner reads `text` exactly as `serde_json` and the fallback do, or refuses it like them.
+pub(crate) fn scanner_agrees(text: &[u8]) {
+    let shown = String::from_utf8_lossy(text);
+    let mut own = Tape::default();
+    let verdict = scan::fill(text, &mut own, &limits());
+    let oracle = match serde_json::from_slice::<Value>(text) {
+        // The tape keeps numbers as written, so 1e999 is fine for it and no f64 of serde_json.
+        Err(error) if error.to_string().starts_with("number out of range") => return,
+        Ok(value) if value.is_object() => Ok(value),
+        Ok(_) => Err(Fault::InvalidJson),
+        Err(error) => Err(fault_of(text, &error)),
+    };
+    let value = verdict.map(|()| value_of(&own, text, Tape::ROOT));
+    match (&value, &oracle) {
+        // serde_json counts the missing quote as part of a cut `\u`; no JSON begins like that.
+        (Err(Fault::InvalidJson), Err(Fault::Truncated)) if shown.contains("\\u") => {}
+        _ => assert_eq!(value, oracle, "{shown}"),
+    }
+
+    let mut other = Tape::default();
+    let fallback = fallback::fill(text, &mut other, &limits());
+    assert_eq!(verdict.is_ok(), fallback.is_ok(), "{fallback:?}: {shown}");
+    if verdict.is_ok() {
+        assert_eq!(own.nodes, other.nodes, "{shown}");
+    }
+}
+
+/// The fault behind an error of `serde_json`.
+fn fault_of(text: &[u8], error: &serde_json::Error) -> Fault {
+    let begins_otherwise = text
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|&byte| byte != b'{');
+    match std::str::from_utf8(text) {
+        _ if begins_otherwise => Fault::InvalidJson,
+        Err(broken) if broken.error_len().is_some() => Fault::InvalidJson,
+        _ if error.is_eof() => Fault::Truncated,
+        _ if error.to_string().starts_with("trailing characters") => Fault::TrailingData,
+        _ => Fault::InvalidJson,
+    }
+}
+
+/// The tree below a node as `serde_json` has it: of equal names the last one wins.
+pub(crate) fn value_of(tape: &Tape, text: &[u8], node: u32) -> Value {
+    let members = || tape.children(node);
+    match tape.node(node).kind {
+        Kind::Object => {
+            let named = |child| (unescape(tape.key(text, child)), value_of(tape, text, child));
+            Value::Object(members().map(named).collect::<Map<_, _>>())
+        }
+        Kind::Array => Value::Array(members().map(|child| value_of(tape, text, child)).collect()),
+        Kind::String => Value::String(unescape(tape.value(text, node))),
+        Kind::Number | Kind::Bool | Kind::Null => {
+            serde_json::from_slice(tape.value(text, node)).expect("a scalar as written")
+        }
+    }
+}
+
+fn unescape(raw: &[u8]) -> String {
+    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).expect("a string as written")
+}

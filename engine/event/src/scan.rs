@@ -1,0 +1,586 @@
+//! The scanner: one pass over a JSON text that checks all of it and writes every member to the tape.
+//!
+//! The text is looked at in blocks of 64 bytes, as four vectors of 16. Each block gives two bit masks: its
+//! quotes, and its *marks*, bytes that need a second look inside a string (backslash, percent sign,
+//! control bytes, everything beyond ASCII). From there on a string costs two bits taken off the mask of
+//! quotes; its bytes are only read if a mark lies between them. That matters because Laurel's lines are
+//! strings for the most part: searching quote after quote would make each search wait for the one
+//! before, while taking bits off a mask lets the processor work ahead.
+//!
+//! All between the strings is read byte by byte with the grammar of RFC 8259, so a text passes exactly
+//! if it is valid. Blanks between tokens are accepted, off the fast path.
+//!
+//! A refused text goes to sonic-rs once more ([`read`]), so that a mistake in here loses no event.
+
+#![expect(
+    clippy::inline_always,
+    reason = "only as one function does the state of the scan stay in registers: 0.70 of a sonic-rs DOM parse \
+              on recorded lines, 0.95 with plain `inline`; for the same reason no cold function takes `self`"
+)]
+
+use wide::{bytemuck, i8x16, u8x16};
+
+use crate::{Fault, Kind, Limits, Node, Span, Tape, fallback};
+
+/// Bytes per block: as many as a mask has bits.
+const BLOCK: usize = 64;
+
+/// Nodes that a tape keeps room for between lines (1.5 MiB). More than that only a line far beyond the
+/// usual needs, and its memory is given back.
+const KEPT_NODES: usize = 1 << 16;
+
+/// Reads one JSON object, with nothing but blanks around it, onto the tape: by the scanner, and where
+/// that refuses by sonic-rs, which adds one to `rescued` if it can read the text after all.
+///
+/// On a fault the tape's content is undefined.
+pub(crate) fn read(
+    text: &[u8],
+    tape: &mut Tape,
+    limits: &Limits,
+    rescued: &mut u64,
+) -> Result<(), Fault> {
+    let Err(fault) = fill(text, tape, limits) else {
+        return Ok(());
+    };
+    fallback::fill(text, tape, limits).map_err(|_| fault)?;
+    *rescued += 1;
+    Ok(())
+}
+
+/// Reads one JSON object, with nothing but blanks around it, onto the tape.
+///
+/// The fault is [`Fault::Truncated`] if valid JSON could begin with `text`, [`Fault::TrailingData`] if it
+/// begins with a whole object and goes on with something else, and [`Fault::InvalidJson`] otherwise, as
+/// well as for invalid UTF-8 anywhere and for nesting beyond the limit. On a fault the tape's content is
+/// undefined.
+pub(crate) fn fill(text: &[u8], tape: &mut Tape, limits: &Limits) -> Result<(), Fault> {
+    if text.len() >= Span::ARENA as usize {
+        return Err(Fault::Oversize);
+    }
+    tape.nodes.clear();
+    tape.nodes.shrink_to(KEPT_NODES);
+    let mut scanner = Scanner {
+        text,
+        quotes: Quotes::new(text),
+        beyond_ascii: false,
+        nodes: &mut tape.nodes,
+    };
+    let end = scanner.object(limits.nesting);
+    let beyond_ascii = scanner.beyond_ascii;
+    match end {
+        Ok(end) if !is_blank(&text[end..]) => Err(refuse(text, Fault::TrailingData)),
+        Ok(_) if beyond_ascii => fallback::checked_text(text).map(drop),
+        Ok(_) => Ok(()),
+        Err(fault) => Err(refuse(text, fault)),
+    }
+}
+
+/// The fault to report: invalid UTF-8 anywhere outdoes what the grammar found.
+#[cold]
+fn refuse(text: &[u8], fault: Fault) -> Fault {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_some() => Fault::InvalidJson,
+        _ => fault,
+    }
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.iter()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+}
+
+struct Scanner<'a, 't> {
+    text: &'a [u8],
+    quotes: Quotes<'a>,
+    /// A string holds bytes beyond ASCII, so UTF-8 is still to be checked. Outside of strings the
+    /// grammar lets none pass.
+    beyond_ascii: bool,
+    nodes: &'t mut Vec<Node>,
+}
+
+impl Scanner<'_, '_> {
+    /// Reads the object that is the whole text; returns where it ends.
+    ///
+    /// No recursion: while a container is open, its node's `next` holds the index of the container
+    /// around it, which is `u32::MAX` for the root.
+    fn object(&mut self, nesting: usize) -> Result<usize, Fault> {
+        let (first, mut at) = self.token(0)?;
+        if first != b'{' || nesting == 0 {
+            return Err(Fault::InvalidJson);
+        }
+        let mut parent = self.push_open(Span::NONE, at, Kind::Object, u32::MAX);
+        let mut in_object = true;
+        let mut depth = 1;
+        at += 1;
+        let (second, begin) = self.token(at)?;
+        if second == b'}' {
+            self.close(parent, begin);
+            return Ok(begin + 1);
+        }
+        loop {
+            // An entry begins.
+            let mut key = Span::NONE;
+            if in_object {
+                (key, at) = self.key(at)?;
+            }
+            let (first, begin) = self.token(at)?;
+            at = match first {
+                b'"' => self.string(key, begin)?,
+                b'0'..=b'9' | b'-' => self.number(key, begin)?,
+                b'{' | b'[' => {
+                    let (kind, closing) = if first == b'{' {
+                        (Kind::Object, b'}')
+                    } else {
+                        (Kind::Array, b']')
+                    };
+                    if depth == nesting {
+                        return Err(Fault::InvalidJson);
+                    }
+                    let node = self.push_open(key, begin, kind, parent);
+                    let (inner, end) = self.token(begin + 1)?;
+                    if inner != closing {
+                        (parent, in_object, depth, at) =
+                            (node, kind == Kind::Object, depth + 1, end);
+                        continue;
+                    }
+                    self.close(node, end);
+                    end + 1
+                }
+                b't' => self.literal(key, begin, b"true", Kind::Bool)?,
+                b'f' => self.literal(key, begin, b"false", Kind::Bool)?,
+                b'n' => self.literal(key, begin, b"null", Kind::Null)?,
+                _ => return Err(Fault::InvalidJson),
+            };
+            // An entry has ended, and with it perhaps the containers around it.
+            loop {
+                let (byte, begin) = self.token(at)?;
+                at = begin + 1;
+                match byte {
+                    b',' => break,
+                    b'}' if in_object => {}
+                    b']' if !in_object => {}
+                    _ => return Err(Fault::InvalidJson),
+                }
+                parent = self.close(parent, begin);
+                let Some(around) = self.nodes.get(parent as usize) else {
+                    return Ok(at);
+                };
+                in_object = around.kind == Kind::Object;
+                depth -= 1;
+            }
+        }
+    }
+
+    /// The next byte from `at` on that is no blank, and where it stands.
+    #[inline(always)]
+    fn token(&self, at: usize) -> Result<(u8, usize), Fault> {
+        match self.text.get(at) {
+            Some(&byte) if byte > b' ' => Ok((byte, at)),
+            _ => token_behind_blanks(self.text, at),
+        }
+    }
+
+    /// The member's name that must come next, and where its value may begin.
+    #[inline(always)]
+    fn key(&mut self, at: usize) -> Result<(Span, usize), Fault> {
+        let (quote, begin) = self.token(at)?;
+        if quote != b'"' {
+            return Err(Fault::InvalidJson);
+        }
+        let (from, to, _) = self.between_quotes(begin)?;
+        let (colon, at) = self.token(to + 1)?;
+        if colon != b':' {
+            return Err(Fault::InvalidJson);
+        }
+        Ok((Span::new(from, to), at + 1))
+    }
+
+    /// Writes the string whose opening quote stands at `at`; returns where it ends.
+    #[inline(always)]
+    fn string(&mut self, key: Span, at: usize) -> Result<usize, Fault> {
+        let (from, to, coded) = self.between_quotes(at)?;
+        self.push(Node {
+            key,
+            value: Span::new(from, to),
+            kind: Kind::String,
+            coded,
+            next: 0,
+        });
+        Ok(to + 1)
+    }
+
+    /// What lies between the quote at `at` and the next: from, to, and whether it is coded.
+    #[inline(always)]
+    fn between_quotes(&mut self, at: usize) -> Result<(usize, usize, bool), Fault> {
+        // The grammar has seen every byte since the last string, so the next quote is the one at `at`.
+        let opening = self.quotes.next();
+        debug_assert_eq!(opening, Some(at), "quotes and grammar are in step");
+        let from = at + 1;
+        let Some(to) = self.quotes.next() else {
+            inspect(&self.text[from..])?;
+            return Err(Fault::Truncated);
+        };
+        if !self.quotes.marked(from, to) {
+            return Ok((from, to, false));
+        }
+        let seen = inspect(&self.text[from..to])?;
+        self.beyond_ascii |= seen.beyond_ascii;
+        if seen.cut_escape {
+            return Err(Fault::InvalidJson);
+        }
+        Ok((from, to, seen.coded))
+    }
+
+    /// Writes the number at `at`; returns where it ends.
+    #[inline(always)]
+    fn number(&mut self, key: Span, at: usize) -> Result<usize, Fault> {
+        let end = match small_number(self.text, at) {
+            Some(end) => end,
+            None => number(self.text, at)?,
+        };
+        self.push(Node {
+            key,
+            value: Span::new(at, end),
+            kind: Kind::Number,
+            coded: false,
+            next: 0,
+        });
+        Ok(end)
+    }
+
+    /// Writes the literal that must stand at `at`; returns where it ends.
+    #[inline(always)]
+    fn literal(
+        &mut self,
+        key: Span,
+        at: usize,
+        literal: &[u8],
+        kind: Kind,
+    ) -> Result<usize, Fault> {
+        let end = at + literal.len();
+        if self.text.get(at..end) != Some(literal) {
+            let cut = literal.starts_with(&self.text[at..]);
+            return Err(if cut {
+                Fault::Truncated
+            } else {
+                Fault::InvalidJson
+            });
+        }
+        self.push(Node {
+            key,
+            value: Span::new(at, end),
+            kind,
+            coded: false,
+            next: 0,
+        });
+        Ok(end)
+    }
+
+    /// Writes the node of a scalar.
+    #[inline(always)]
+    fn push(&mut self, node: Node) {
+        let next = self.len() + 1;
+        self.nodes.push(Node { next, ..node });
+    }
+
+    /// Writes the node of a container that begins at `at`.
+    #[inline(always)]
+    fn push_open(&mut self, key: Span, at: usize, kind: Kind, parent: u32) -> u32 {
+        let index = self.len();
+        self.nodes.push(Node {
+            key,
+            value: Span::new(at, at),
+            kind,
+            coded: false,
+            next: parent,
+        });
+        index
+    }
+
+    /// Ends the container of this node at its closing bracket; returns the container around it.
+    #[inline(always)]
+    fn close(&mut self, index: u32, bracket: usize) -> u32 {
+        let next = self.len();
+        let node = &mut self.nodes[index as usize];
+        let parent = node.next;
+        node.next = next;
+        node.value = Span::new(node.value.offset as usize, bracket + 1);
+        parent
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fewer nodes than bytes of text, which are below 2 GiB"
+    )]
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+}
+
+#[cold]
+fn token_behind_blanks(text: &[u8], at: usize) -> Result<(u8, usize), Fault> {
+    let rest = text.get(at..).unwrap_or_default();
+    let blanks = rest.iter().take_while(|&&byte| is_blank(&[byte])).count();
+    let &byte = rest.get(blanks).ok_or(Fault::Truncated)?;
+    Ok((byte, at + blanks))
+}
+
+/// Gives the positions of the unescaped quotes of a text one after the other, and says whether a piece
+/// behind the latest block's end holds marks.
+struct Quotes<'a> {
+    text: &'a [u8],
+    /// Where the current block begins.
+    base: usize,
+    /// Quotes of the current block that have not been given yet.
+    quotes: u64,
+    /// Marks of the current block.
+    marks: u64,
+    /// One behind the last mark of the blocks before the current one; 0 if there is none.
+    marked_before: usize,
+    /// The current block ends in a backslash that escapes the first byte of the next.
+    escape_open: bool,
+}
+
+impl<'a> Quotes<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        let mut quotes = Self {
+            text,
+            base: 0,
+            quotes: 0,
+            marks: 0,
+            marked_before: 0,
+            escape_open: false,
+        };
+        quotes.load();
+        quotes
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        while self.quotes == 0 {
+            let base = self.base + BLOCK;
+            if base >= self.text.len() {
+                return None;
+            }
+            if self.marks != 0 {
+                self.marked_before = base - self.marks.leading_zeros() as usize;
+            }
+            self.base = base;
+            self.load();
+        }
+        let at = self.base + self.quotes.trailing_zeros() as usize;
+        self.quotes &= self.quotes - 1;
+        Some(at)
+    }
+
+    /// Whether a mark lies in `from..to`, where `to` is the quote given last.
+    #[inline(always)]
+    fn marked(&self, from: usize, to: usize) -> bool {
+        if self.marks == 0 && self.marked_before <= from {
+            return false;
+        }
+        let below_to = (1_u64 << (to - self.base)) - 1;
+        let from_on = u64::MAX << from.saturating_sub(self.base);
+        self.marked_before > from || self.marks & below_to & from_on != 0
+    }
+
+    /// Reads the block at `base`.
+    #[inline(always)]
+    fn load(&mut self) {
+        let rest = &self.text[self.base..];
+        let masks = match rest.first_chunk() {
+            Some(block) => Masks::of(block),
+            None => Masks::of_rest(rest),
+        };
+        self.quotes = masks.quotes;
+        self.marks = masks.marks;
+        if masks.marks != 0 || self.escape_open {
+            let (escaped, open) = escaped(&rest[..rest.len().min(BLOCK)], self.escape_open);
+            self.quotes &= !escaped;
+            self.escape_open = open;
+        }
+    }
+}
+
+/// Which bytes of a block are escaped by the backslash before them, and whether its last byte escapes
+/// the first of the next block. `open`: the block before ended so.
+#[cold]
+fn escaped(block: &[u8], mut open: bool) -> (u64, bool) {
+    let mut escaped = 0;
+    if open || memchr::memchr(b'\\', block).is_some() {
+        for (bit, &byte) in block.iter().enumerate() {
+            escaped |= u64::from(open) << bit;
+            open = !open && byte == b'\\';
+        }
+    }
+    (escaped, open)
+}
+
+/// Which bytes of a block are quotes, and which are marks.
+#[derive(Clone, Copy)]
+struct Masks {
+    quotes: u64,
+    marks: u64,
+}
+
+impl Masks {
+    #[inline(always)]
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let mut masks = Self {
+            quotes: 0,
+            marks: 0,
+        };
+        let (vectors, _) = block.as_chunks::<16>();
+        for (index, &vector) in vectors.iter().enumerate() {
+            let bytes = u8x16::new(vector);
+            // As signed numbers, bytes beyond ASCII lie below the blank like control bytes do.
+            let odd = bytemuck::cast::<_, i8x16>(bytes).simd_lt(i8x16::splat(0x20));
+            let codes = bytes.simd_eq(u8x16::splat(b'\\')) | bytes.simd_eq(u8x16::splat(b'%'));
+            let marks = codes | bytemuck::cast::<_, u8x16>(odd);
+            masks.quotes |=
+                u64::from(bytes.simd_eq(u8x16::splat(b'"')).to_bitmask()) << (16 * index);
+            masks.marks |= u64::from(marks.to_bitmask()) << (16 * index);
+        }
+        masks
+    }
+
+    /// The same for the last, shorter block.
+    fn of_rest(rest: &[u8]) -> Self {
+        let mut block = [b' '; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        Self::of(&block)
+    }
+}
+
+/// What [`inspect`] found in a string.
+struct Seen {
+    coded: bool,
+    beyond_ascii: bool,
+    /// The text ends within an escape.
+    cut_escape: bool,
+}
+
+/// Checks the bytes of a string between its quotes: control bytes and wrong escapes are refused.
+fn inspect(string: &[u8]) -> Result<Seen, Fault> {
+    let mut seen = Seen {
+        coded: false,
+        beyond_ascii: false,
+        cut_escape: false,
+    };
+    let mut at = 0;
+    while let Some(&byte) = string.get(at) {
+        at += match byte {
+            b'\\' => {
+                seen.coded = true;
+                let Some(len) = escape(&string[at..])? else {
+                    seen.cut_escape = true;
+                    break;
+                };
+                len
+            }
+            0..0x20 => return Err(Fault::InvalidJson),
+            b'%' => {
+                seen.coded = true;
+                1
+            }
+            0x80.. => {
+                seen.beyond_ascii = true;
+                1
+            }
+            _ => 1,
+        };
+    }
+    Ok(seen)
+}
+
+/// Length of the escape that `text` begins with; `None` if the text ends within it. A surrogate must
+/// be half of a pair, since a lone one is no character.
+fn escape(text: &[u8]) -> Result<Option<usize>, Fault> {
+    match text.get(1) {
+        None => Ok(None),
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(Some(2)),
+        Some(b'u') => match hex4(&text[2..])? {
+            None => Ok(None),
+            Some(0xdc00..0xe000) => Err(Fault::InvalidJson),
+            Some(0xd800..0xdc00) => low_surrogate(&text[6..]),
+            Some(_) => Ok(Some(6)),
+        },
+        Some(_) => Err(Fault::InvalidJson),
+    }
+}
+
+/// Length of a whole surrogate pair, if `text`, which follows the first half, begins with the second.
+fn low_surrogate(text: &[u8]) -> Result<Option<usize>, Fault> {
+    if !text.starts_with(br"\u") {
+        return if br"\u".starts_with(text) {
+            Ok(None)
+        } else {
+            Err(Fault::InvalidJson)
+        };
+    }
+    match hex4(&text[2..])? {
+        None => Ok(None),
+        Some(0xdc00..0xe000) => Ok(Some(12)),
+        Some(_) => Err(Fault::InvalidJson),
+    }
+}
+
+/// The number that the first four bytes write in hex; `None` if the text ends before the fourth.
+fn hex4(text: &[u8]) -> Result<Option<u32>, Fault> {
+    let digits = &text[..text.len().min(4)];
+    let mut number = 0;
+    for &digit in digits {
+        number = number * 16 + char::from(digit).to_digit(16).ok_or(Fault::InvalidJson)?;
+    }
+    Ok((digits.len() == 4).then_some(number))
+}
+
+/// End of the number at `at` if it is one of the usual: digits alone, at most 15, with 16 bytes of
+/// text from there on. `None` says nothing: [`number`] decides.
+#[inline(always)]
+fn small_number(text: &[u8], at: usize) -> Option<usize> {
+    let bytes = u8x16::new(*text.get(at..)?.first_chunk()?);
+    let digits = bytes - u8x16::splat(b'0');
+    let other = !digits.simd_eq(digits.min(u8x16::splat(9))).to_bitmask();
+    let len = other.trailing_zeros() as usize;
+    let leading_zero = len > 1 && text[at] == b'0';
+    if len == 0 || len > 15 || leading_zero || matches!(text[at + len], b'.' | b'e' | b'E') {
+        return None;
+    }
+    Some(at + len)
+}
+
+/// End of the number at `at`: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
+fn number(text: &[u8], at: usize) -> Result<usize, Fault> {
+    let byte = |at: usize| text.get(at).copied();
+    let digits = |at: usize| {
+        let count = text
+            .get(at..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|digit| digit.is_ascii_digit())
+            .count();
+        match (count, byte(at)) {
+            (0, None) => Err(Fault::Truncated),
+            (0, Some(_)) => Err(Fault::InvalidJson),
+            _ => Ok(at + count),
+        }
+    };
+    let from = at + usize::from(byte(at) == Some(b'-'));
+    let mut at = digits(from)?;
+    if byte(from) == Some(b'0') && at > from + 1 {
+        return Err(Fault::InvalidJson);
+    }
+    if byte(at) == Some(b'.') {
+        at = digits(at + 1)?;
+    }
+    if matches!(byte(at), Some(b'e' | b'E')) {
+        at += 1;
+        at = digits(at + usize::from(matches!(byte(at), Some(b'+' | b'-'))))?;
+    }
+    Ok(at)
+}
+
+#[cfg(test)]
+mod tests;
