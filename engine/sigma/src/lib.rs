@@ -1,12 +1,33 @@
 //! Sigma YAML to [`Rule`]s and [`Diagnostic`]s: parsing, checking, resolving modifiers. No I/O: it is
 //! handed names and texts. Knows nothing of labels, plans or directories.
+//!
+//! In reading order: [`yaml`] gives each document as a tree with places, `load` goes through the
+//! documents, `document` reads the attributes of one, `detection` its selections, `modifier` the values
+//! of one item with `pattern` and `placeholder`, `condition` what combines the selections. Whatever is
+//! wrong becomes a [`Diagnostic`] with a code of [`CODES`].
 
 #![warn(clippy::disallowed_methods)]
 
+mod codes;
+mod condition;
+mod context;
+mod detection;
 mod diagnostic;
+mod document;
+mod load;
+mod modifier;
+mod number;
+mod pattern;
+mod placeholder;
 mod rule;
+mod suggest;
+pub mod yaml;
 
+pub use codes::{CODES, Code};
+pub use context::{Options, Placeholders};
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use load::{load, load_with};
+pub use number::canonical_decimal;
 pub use rule::{
     Comparison, Condition, Detection, Field, Item, Level, LogSource, Matcher, Part, Pattern,
     Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx, Status, TimePart,
@@ -30,9 +51,4 @@ pub struct Loaded {
     pub rules: Vec<Rule>,
     /// All mistakes of all files, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Loads rules. Never fails as a whole: a broken document becomes diagnostics and stops no other.
-pub fn load(_files: &[SourceFile]) -> Loaded {
-    Loaded::default()
 }

@@ -1,0 +1,460 @@
+//! The `condition`: words and brackets to a [`Condition`] whose selectors are spread out.
+//!
+//! SIGMA: from weakest to strongest: `or`, `and`, `not`, `x of`, brackets.
+
+use std::ops::Range;
+
+use crate::codes::{
+    CONDITION_AGGREGATION, CONDITION_CASE, CONDITION_COUNT, CONDITION_SYNTAX, Code, EMPTY_SELECTOR,
+    LIMIT, UNKNOWN_SELECTION,
+};
+use crate::context::Context;
+use crate::suggest::did_you_mean;
+use crate::{Condition, Place, SelectionIdx};
+
+/// Brackets and negations may lie this deep.
+const DEPTH_MAX: usize = 64;
+/// Terms after selectors are spread out.
+const TERMS_MAX: usize = 100_000;
+
+/// Reads one condition. Every fault is reported; `None` where there is one.
+pub(crate) fn parse(
+    text: &str,
+    place: &Place,
+    names: &[&str],
+    context: &mut Context<'_>,
+) -> Option<Condition> {
+    let parsed = Parser {
+        text,
+        tokens: tokens(text),
+        at: 0,
+        names,
+        terms: 0,
+    }
+    .parse();
+    match parsed {
+        Ok(condition) => Some(condition),
+        Err(fault) => {
+            let mut diagnostic = fault
+                .code
+                .at(&context.inside(place, text, fault.part), fault.message);
+            diagnostic.help = fault.help;
+            context.report(diagnostic);
+            None
+        }
+    }
+}
+
+struct Fault {
+    code: Code,
+    part: Range<usize>,
+    message: String,
+    help: Option<String>,
+}
+
+impl Fault {
+    fn new(code: Code, part: Range<usize>, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            code,
+            part,
+            message: message.into(),
+            help: None,
+        })
+    }
+
+    fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+type Result<T> = std::result::Result<T, Box<Fault>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Open,
+    Close,
+    Pipe,
+    Word,
+    Other,
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '*')
+}
+
+fn tokens(text: &str) -> Vec<(Token, Range<usize>)> {
+    let mut tokens: Vec<(Token, Range<usize>)> = Vec::new();
+    for (at, c) in text.char_indices() {
+        let token = match c {
+            c if c.is_whitespace() => continue,
+            '(' => Token::Open,
+            ')' => Token::Close,
+            '|' => Token::Pipe,
+            c if is_word(c) => Token::Word,
+            _ => Token::Other,
+        };
+        let end = at + c.len_utf8();
+        match tokens.last_mut() {
+            Some((Token::Word, range)) if token == Token::Word && range.end == at => {
+                range.end = end
+            }
+            _ => tokens.push((token, at..end)),
+        }
+    }
+    tokens
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<(Token, Range<usize>)>,
+    at: usize,
+    names: &'a [&'a str],
+    terms: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn parse(mut self) -> Result<Condition> {
+        let condition = self.or(0)?;
+        let Some((token, part)) = self.tokens.get(self.at).cloned() else {
+            return Ok(condition);
+        };
+        match token {
+            Token::Close => Err(Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                "this bracket closes nothing",
+            )),
+            _ => Err(self.not_an_operator(part)),
+        }
+    }
+
+    fn word(&self, at: usize) -> Option<&'a str> {
+        match self.tokens.get(at) {
+            Some((Token::Word, part)) => self.text.get(part.clone()),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, word: &str) -> bool {
+        let found = self.word(self.at) == Some(word);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn or(&mut self, depth: usize) -> Result<Condition> {
+        let mut terms = vec![self.and(depth)?];
+        while self.take("or") {
+            terms.push(self.and(depth)?);
+        }
+        Ok(joined(terms, Condition::Or))
+    }
+
+    fn and(&mut self, depth: usize) -> Result<Condition> {
+        let mut terms = vec![self.not(depth)?];
+        while self.take("and") {
+            terms.push(self.not(depth)?);
+        }
+        Ok(joined(terms, Condition::And))
+    }
+
+    fn not(&mut self, depth: usize) -> Result<Condition> {
+        let mut negated = false;
+        while self.take("not") {
+            negated = !negated;
+        }
+        let term = self.term(depth)?;
+        Ok(if negated {
+            Condition::Not(Box::new(term))
+        } else {
+            term
+        })
+    }
+
+    fn term(&mut self, depth: usize) -> Result<Condition> {
+        let Some((token, part)) = self.tokens.get(self.at).cloned() else {
+            let end = self.text.len();
+            return Err(Fault::new(
+                CONDITION_SYNTAX,
+                end..end,
+                "the condition ends where a selection is expected",
+            ));
+        };
+        match token {
+            Token::Open => self.bracket(part, depth),
+            Token::Close => Err(Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                "a selection is missing before this bracket",
+            )),
+            Token::Pipe => Err(self.aggregation(part)),
+            Token::Other => Err(self.unexpected_character(part)),
+            Token::Word if self.word(self.at + 1) == Some("of") => self.selector(part),
+            Token::Word => self.selection(part),
+        }
+    }
+
+    fn bracket(&mut self, part: Range<usize>, depth: usize) -> Result<Condition> {
+        if depth == DEPTH_MAX {
+            return Err(Fault::new(
+                LIMIT,
+                part,
+                format!("brackets lie more than {DEPTH_MAX} deep"),
+            ));
+        }
+        self.at += 1;
+        let inner = self.or(depth + 1)?;
+        match self.tokens.get(self.at).cloned() {
+            Some((Token::Close, _)) => {
+                self.at += 1;
+                Ok(inner)
+            }
+            Some((_, other)) => Err(self.not_an_operator(other)),
+            None => Err(Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                "this bracket is never closed",
+            )),
+        }
+    }
+
+    fn selection(&mut self, part: Range<usize>) -> Result<Condition> {
+        let word = self.text.get(part.clone()).unwrap_or_default();
+        if let Some(at) = self.names.iter().position(|name| *name == word) {
+            self.at += 1;
+            return self.spread(&[at], part, Condition::Or);
+        }
+        if matches!(word, "and" | "or" | "of") {
+            return Err(Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                format!("a selection is missing before `{word}`"),
+            ));
+        }
+        if let Some(fault) = self.wrong_case(word, &part) {
+            return Err(fault);
+        }
+        if word == "them" || word.contains('*') {
+            let fault = Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                format!("`{word}` stands without `1 of` or `all of`"),
+            );
+            return Err(fault.help(format!("write `1 of {word}` or `all of {word}`")));
+        }
+        let mut fault = Fault::new(
+            UNKNOWN_SELECTION,
+            part,
+            format!("there is no selection `{word}`"),
+        );
+        fault.help = did_you_mean(word, self.names.iter().copied());
+        Err(fault)
+    }
+
+    /// `1 of x*`, `any of them`, `all of x*`; stands at the count.
+    fn selector(&mut self, part: Range<usize>) -> Result<Condition> {
+        let count = self.text.get(part.clone()).unwrap_or_default();
+        let join: fn(Vec<Condition>) -> Condition = match count {
+            "1" | "any" => Condition::Or,
+            "all" => Condition::And,
+            _ => return Err(self.wrong_count(count, part)),
+        };
+        let of = self.tokens[self.at + 1].1.clone();
+        let Some((Token::Word, target)) = self.tokens.get(self.at + 2).cloned() else {
+            let fault = Fault::new(
+                CONDITION_SYNTAX,
+                of,
+                format!("`{count} of` needs a pattern or `them`"),
+            );
+            return Err(fault.help(format!("such as `{count} of selection_*`")));
+        };
+        let pattern = self.text.get(target.clone()).unwrap_or_default();
+        let chosen: Vec<usize> = (0..self.names.len())
+            .filter(|at| is_chosen(pattern, self.names[*at]))
+            .collect();
+        if chosen.is_empty() {
+            let mut fault = Fault::new(
+                EMPTY_SELECTOR,
+                target,
+                format!("no selection matches `{pattern}`"),
+            );
+            let names = self.names.join("`, `");
+            fault.help = did_you_mean(pattern, self.names.iter().copied())
+                .or_else(|| (names.len() < 200).then(|| format!("the selections are `{names}`")));
+            return Err(fault);
+        }
+        self.at += 3;
+        self.spread(&chosen, part.start..target.end, join)
+    }
+
+    fn spread(
+        &mut self,
+        chosen: &[usize],
+        part: Range<usize>,
+        join: fn(Vec<Condition>) -> Condition,
+    ) -> Result<Condition> {
+        self.terms += chosen.len();
+        if self.terms > TERMS_MAX {
+            return Err(Fault::new(
+                LIMIT,
+                part,
+                format!("the condition has more than {TERMS_MAX} terms"),
+            ));
+        }
+        let term =
+            |at: &usize| Condition::Selection(SelectionIdx(u32::try_from(*at).unwrap_or(u32::MAX)));
+        Ok(joined(chosen.iter().map(term).collect(), join))
+    }
+
+    /// Something stands where only an operator, a closing bracket or the end can.
+    fn not_an_operator(&self, part: Range<usize>) -> Box<Fault> {
+        let word = self.text.get(part.clone()).unwrap_or_default();
+        if word == "|" {
+            return self.aggregation(part);
+        }
+        if let Some(fault) = self.wrong_case(word, &part) {
+            return fault;
+        }
+        match word.chars().next() {
+            Some('(') => Fault::new(
+                CONDITION_SYNTAX,
+                part,
+                "an operator is missing before this bracket",
+            ),
+            Some(c) if is_word(c) => {
+                let fault = Fault::new(
+                    CONDITION_SYNTAX,
+                    part,
+                    format!("an operator is missing before `{word}`"),
+                );
+                fault.help("join selections with `and` or `or`")
+            }
+            _ => self.unexpected_character(part),
+        }
+    }
+
+    fn unexpected_character(&self, part: Range<usize>) -> Box<Fault> {
+        let character = self.text.get(part.clone()).unwrap_or_default();
+        let fault = Fault::new(
+            CONDITION_SYNTAX,
+            part,
+            format!("`{character}` cannot stand in a condition"),
+        );
+        fault.help("names of selections consist of letters, digits, `_` and `-`")
+    }
+
+    fn wrong_case(&self, word: &str, part: &Range<usize>) -> Option<Box<Fault>> {
+        let lower = word.to_ascii_lowercase();
+        if lower == word
+            || !matches!(
+                lower.as_str(),
+                "and" | "or" | "not" | "of" | "all" | "any" | "them"
+            )
+        {
+            return None;
+        }
+        let fault = Fault::new(
+            CONDITION_CASE,
+            part.clone(),
+            format!("`{word}` is not an operator"),
+        );
+        Some(fault.help(format!("write `{lower}` in lower case")))
+    }
+
+    fn wrong_count(&self, count: &str, part: Range<usize>) -> Box<Fault> {
+        if let Some(fault) = self.wrong_case(count, &part) {
+            return fault;
+        }
+        let fault = Fault::new(
+            CONDITION_COUNT,
+            part,
+            format!("`{count} of` does not exist in Sigma"),
+        );
+        fault.help("write `1 of`, `any of` or `all of`")
+    }
+
+    fn aggregation(&self, part: Range<usize>) -> Box<Fault> {
+        let part = part.start..self.text.trim_end().len();
+        let fault = Fault::new(
+            CONDITION_AGGREGATION,
+            part,
+            "aggregations were removed from conditions",
+        );
+        fault.help("write a correlation instead")
+    }
+}
+
+/// One term stands for itself; nested joins of the same kind are kept as they are written.
+fn joined(mut terms: Vec<Condition>, join: fn(Vec<Condition>) -> Condition) -> Condition {
+    match terms.pop() {
+        Some(only) if terms.is_empty() => only,
+        Some(last) => {
+            terms.push(last);
+            join(terms)
+        }
+        None => join(terms),
+    }
+}
+
+/// SIGMA: names with a leading `_` are left out unless the pattern has one too.
+fn is_chosen(pattern: &str, name: &str) -> bool {
+    if name.starts_with('_') && !pattern.starts_with('_') {
+        return false;
+    }
+    pattern == "them" || matches_stars(pattern, name)
+}
+
+/// Whether `pattern`, in which `*` is any run of characters, is all of `name`.
+fn matches_stars(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = pieces.next_back() else {
+        return rest.is_empty();
+    };
+    // The leftmost place is always right for the pieces in between.
+    for piece in pieces {
+        let Some((_, after)) = rest
+            .split_once(piece)
+            .filter(|_| !piece.is_empty())
+            .or(piece.is_empty().then_some(("", rest)))
+        else {
+            return false;
+        };
+        rest = after;
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_chosen, matches_stars};
+
+    #[test]
+    fn stars_stand_anywhere() {
+        let cases = [
+            ("sel*_*", "sel_a_b", true),
+            ("sel*_*", "selection", false),
+            ("*_linux", "sel_linux", true),
+            ("a*a", "a", false),
+            ("a*b*c", "aXbYc", true),
+            ("a**c", "abc", true),
+            ("selection", "selection", true),
+            ("selection", "selection_1", false),
+            ("*", "", true),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(matches_stars(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn underscored_names_are_chosen_only_by_underscored_patterns() {
+        assert!(!is_chosen("them", "_helper"));
+        assert!(!is_chosen("*", "_helper"));
+        assert!(is_chosen("_help*", "_helper"));
+        assert!(is_chosen("them", "selection"));
+    }
+}

@@ -1,0 +1,322 @@
+//! `detection`: search identifiers to [`Selection`]s, then the condition over them.
+
+use std::sync::Arc;
+
+use crate::codes::{
+    ALL_WITH_ONE_VALUE, ARRAY_SYNTAX, CONDITION_MISSING, CONDITION_SYNTAX, EMPTY_SELECTION,
+    EMPTY_VALUES, NO_SELECTION, NULL_IN_LIST, TIMEFRAME, UNUSED_SELECTION, VALUE_SHAPE, WRONG_TYPE,
+};
+use crate::condition;
+use crate::context::{Context, string};
+use crate::modifier::Chain;
+use crate::yaml::{Entry, Kind, Node};
+use crate::{Condition, Detection, Field, Item, Matcher, Place, Quantifier, Search, Selection};
+
+/// Reads `detection`. All faults are reported; `None` if one of them is an error.
+pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection> {
+    let Some(entries) = entry.value.as_mapping() else {
+        let message = format!(
+            "`detection` must be a map, this is {}",
+            entry.value.kind_name()
+        );
+        context.report(WRONG_TYPE.at(&entry.value.place, message));
+        return None;
+    };
+    let mut selections = Vec::new();
+    let mut names = Vec::new();
+    let mut condition = None;
+    for line in entries {
+        match &*line.key {
+            "condition" => condition = Some(line),
+            "timeframe" => warn_of_timeframe(line, context),
+            _ => {
+                names.push(&*line.key);
+                selections.push(selection(line, context));
+            }
+        }
+    }
+    if names.is_empty() {
+        let message = "the detection has no search identifier beside the condition";
+        context.report(NO_SELECTION.at(&entry.place, message));
+        return None;
+    }
+    let condition = read_condition(condition, &entry.place, &names, context)?;
+    let selections: Vec<Selection> = selections.into_iter().collect::<Option<_>>()?;
+    warn_of_unused(&selections, &condition, context);
+    Some(Detection {
+        selections,
+        condition,
+    })
+}
+
+fn warn_of_timeframe(line: &Entry, context: &mut Context<'_>) {
+    let diagnostic = TIMEFRAME.at(
+        &line.place,
+        "`timeframe` has no effect and is not a search identifier",
+    );
+    context.report_with_help(
+        diagnostic,
+        "remove it, or write a correlation with a `timespan`",
+    );
+}
+
+fn selection(line: &Entry, context: &mut Context<'_>) -> Option<Selection> {
+    let search = search(line, context)?;
+    Some(Selection {
+        name: Arc::clone(&line.key),
+        place: line.place.clone(),
+        search,
+    })
+}
+
+fn search(line: &Entry, context: &mut Context<'_>) -> Option<Search> {
+    match &line.value.kind {
+        Kind::Mapping(entries) => map(entries, &line.value.place, &line.key, context),
+        Kind::Sequence(nodes) => list(nodes, line, context),
+        Kind::Null => {
+            report_empty(&line.key, &line.place, context);
+            None
+        }
+        _ => keywords(&[&line.value], context).map(|item| Search::Map(vec![item])),
+    }
+}
+
+fn report_empty(name: &str, place: &Place, context: &mut Context<'_>) {
+    context.report(EMPTY_SELECTION.at(place, format!("`{name}` holds nothing to look for")));
+}
+
+/// Maps and keywords of a list; the keywords become one item.
+fn list(nodes: &[Node], line: &Entry, context: &mut Context<'_>) -> Option<Search> {
+    if nodes.is_empty() {
+        report_empty(&line.key, &line.place, context);
+        return None;
+    }
+    let mut searches = Vec::new();
+    let mut words = Vec::new();
+    let mut sound = true;
+    for node in nodes {
+        match &node.kind {
+            Kind::Mapping(entries) => match map(entries, &node.place, &line.key, context) {
+                Some(search) => searches.push(search),
+                None => sound = false,
+            },
+            Kind::Sequence(_) => {
+                context.report(VALUE_SHAPE.at(
+                    &node.place,
+                    "a list stands inside of a list of alternatives",
+                ));
+                sound = false;
+            }
+            _ => words.push(node),
+        }
+    }
+    if !words.is_empty() {
+        match keywords(&words, context) {
+            Some(item) => searches.push(Search::Map(vec![item])),
+            None => sound = false,
+        }
+    }
+    if !sound {
+        return None;
+    }
+    match searches.pop() {
+        Some(only) if searches.is_empty() => Some(only),
+        last => Some(Search::Any(searches.into_iter().chain(last).collect())),
+    }
+}
+
+fn keywords(words: &[&Node], context: &mut Context<'_>) -> Option<Item> {
+    let chain = Chain::plain(true);
+    let place = words.first()?.place.clone();
+    let values = lower_all(&chain, words, context)?;
+    Some(item(&chain, Field::Keywords, values, place))
+}
+
+fn map(entries: &[Entry], place: &Place, name: &str, context: &mut Context<'_>) -> Option<Search> {
+    if entries.is_empty() {
+        report_empty(name, place, context);
+        return None;
+    }
+    // Every line is read, so that all faults are told.
+    let items: Vec<Option<Item>> = entries.iter().map(|line| map_line(line, context)).collect();
+    items.into_iter().collect::<Option<_>>().map(Search::Map)
+}
+
+fn map_line(line: &Entry, context: &mut Context<'_>) -> Option<Item> {
+    let chain = Chain::read(&line.key, &line.place, context);
+    let name = line.key.split('|').next().unwrap_or_default();
+    warn_of_array_syntax(name, line, context);
+    let single = [&line.value];
+    let nodes: Vec<&Node> = match &line.value.kind {
+        Kind::Sequence(nodes) => nodes.iter().collect(),
+        _ => single.to_vec(),
+    };
+    if nodes.is_empty() {
+        context.report(EMPTY_VALUES.at(
+            &line.place,
+            format!("`{}` has an empty list of values", line.key),
+        ));
+        return None;
+    }
+    let chain = chain?;
+    if nodes.len() > 1 {
+        warn_of_null(&nodes, context);
+    } else if chain.all && !chain.expand {
+        let diagnostic = ALL_WITH_ONE_VALUE.at(&line.place, "`all` has only one value to demand");
+        context.report_with_help(diagnostic, "remove `all`, or add values");
+    }
+    let values = lower_all(&chain, &nodes, context)?;
+    let field = if chain.is_keyword {
+        Field::Keywords
+    } else {
+        Field::Named(name.into())
+    };
+    Some(item(&chain, field, values, line.place.clone()))
+}
+
+/// The variants of each value, in order.
+fn lower_all(
+    chain: &Chain,
+    nodes: &[&Node],
+    context: &mut Context<'_>,
+) -> Option<Vec<Vec<Matcher>>> {
+    let values: Vec<_> = nodes
+        .iter()
+        .map(|node| chain.lower(node, context))
+        .collect();
+    values.into_iter().collect()
+}
+
+fn item(chain: &Chain, field: Field, values: Vec<Vec<Matcher>>, place: Place) -> Item {
+    let (quantifier, mut matchers) = if chain.all {
+        (Quantifier::All, values.into_iter().map(any_of).collect())
+    } else {
+        (Quantifier::Any, values.concat())
+    };
+    if matchers.is_empty() {
+        matchers = vec![Matcher::AnyOf(Vec::new())];
+    }
+    Item {
+        field,
+        negated: chain.neq,
+        quantifier,
+        matchers,
+        place,
+    }
+}
+
+fn any_of(mut variants: Vec<Matcher>) -> Matcher {
+    match variants.pop() {
+        Some(only) if variants.is_empty() => only,
+        last => Matcher::AnyOf(variants.into_iter().chain(last).collect()),
+    }
+}
+
+fn warn_of_null(nodes: &[&Node], context: &mut Context<'_>) {
+    for node in nodes.iter().filter(|node| matches!(node.kind, Kind::Null)) {
+        let diagnostic = NULL_IN_LIST.at(&node.place, "`null` stands among other values");
+        context.report_with_help(diagnostic, "put it into a selection of its own");
+    }
+}
+
+/// Only what would be array matching in Sigma 3 is worth a word.
+fn warn_of_array_syntax(name: &str, line: &Entry, context: &mut Context<'_>) {
+    let is_selector = |text: &str| {
+        matches!(text, "any" | "all" | "all_or_empty" | "none") || text.parse::<i32>().is_ok()
+    };
+    let mut brackets = name
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once(']'));
+    if brackets.any(|(inside, _)| is_selector(inside)) {
+        let message = format!("`{name}` is taken as the literal name of a field");
+        let diagnostic = ARRAY_SYNTAX.at(&line.place, message);
+        context.report_with_help(
+            diagnostic,
+            "array matching begins with Sigma 3; a path crosses arrays without brackets",
+        );
+    }
+}
+
+fn read_condition(
+    line: Option<&Entry>,
+    place: &Place,
+    names: &[&str],
+    context: &mut Context<'_>,
+) -> Option<Condition> {
+    let Some(line) = line else {
+        context.report(CONDITION_MISSING.at(place, "the detection has no `condition`"));
+        return None;
+    };
+    let single = [&line.value];
+    let nodes: Vec<&Node> = match &line.value.kind {
+        Kind::Sequence(nodes) => nodes.iter().collect(),
+        _ => single.to_vec(),
+    };
+    let conditions: Vec<Option<Condition>> = nodes
+        .iter()
+        .map(|node| condition_text(node, names, context))
+        .collect();
+    let mut conditions: Vec<Condition> = conditions.into_iter().collect::<Option<_>>()?;
+    match conditions.pop() {
+        Some(only) if conditions.is_empty() => Some(only),
+        Some(last) => Some(Condition::Or(
+            conditions.into_iter().chain([last]).collect(),
+        )),
+        None => {
+            context.report(CONDITION_MISSING.at(&line.place, "the list of conditions is empty"));
+            None
+        }
+    }
+}
+
+fn condition_text(node: &Node, names: &[&str], context: &mut Context<'_>) -> Option<Condition> {
+    // A selection may be named `1`, which YAML takes for a number.
+    let text = match &node.kind {
+        Kind::Number(number) => Some(&*number.written),
+        _ => string(node),
+    };
+    match text {
+        Some(text) if text.trim().is_empty() => {
+            context.report(CONDITION_MISSING.at(&node.place, "the condition is empty"));
+            None
+        }
+        Some(text) => condition::parse(text, &node.place, names, context),
+        None if matches!(node.kind, Kind::Null) => {
+            context.report(CONDITION_MISSING.at(&node.place, "the condition is empty"));
+            None
+        }
+        None => {
+            let message = format!("a condition must be a string, this is {}", node.kind_name());
+            context.report(CONDITION_SYNTAX.at(&node.place, message));
+            None
+        }
+    }
+}
+
+fn warn_of_unused(selections: &[Selection], condition: &Condition, context: &mut Context<'_>) {
+    let mut used = vec![false; selections.len()];
+    mark_used(condition, &mut used);
+    let unused = selections
+        .iter()
+        .zip(used)
+        .filter(|(selection, used)| !used && !selection.name.starts_with('_'));
+    for (selection, _) in unused {
+        let message = format!("the condition never looks at `{}`", selection.name);
+        context.report(UNUSED_SELECTION.at(&selection.place, message));
+    }
+}
+
+fn mark_used(condition: &Condition, used: &mut [bool]) {
+    match condition {
+        Condition::Selection(idx) => {
+            if let Some(used) = used.get_mut(idx.0 as usize) {
+                *used = true;
+            }
+        }
+        Condition::And(terms) | Condition::Or(terms) => {
+            terms.iter().for_each(|term| mark_used(term, used))
+        }
+        Condition::Not(term) => mark_used(term, used),
+    }
+}
