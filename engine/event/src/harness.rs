@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Fault, Kind, Limits, Profile, Tape, fallback, scan};
+use crate::envelope::{Opener, is_id};
+use crate::{Fault, Kind, Limits, Origin, Profile, Tape, fallback, scan};
 
 /// Lines as Laurel writes them, one of each shape that matters to reading JSON: written by hand after
 /// Laurel's manual, 0.5 to 0.8.2.
@@ -45,6 +46,29 @@ pub(crate) fn scanner_agrees(text: &[u8]) {
     if verdict.is_ok() {
         assert_eq!(own.nodes, other.nodes, "{shown}");
     }
+}
+
+/// A line is opened or refused without a panic, and what is opened is whole: an object with an id, whose
+/// tape is the one of its own text.
+pub(crate) fn opened_is_whole(line: &[u8]) {
+    let mut opener = Opener::default();
+    let Ok(opened) = opener.open(line, &Profile::laurel(), &Origin::default()) else {
+        return;
+    };
+    let mut tape = Tape::default();
+    scan::fill(opened.text, &mut tape, &Profile::laurel().limits)
+        .expect("the event is JSON of its own");
+    assert_eq!(
+        tape.nodes,
+        opened.tape.nodes,
+        "{}",
+        String::from_utf8_lossy(line)
+    );
+    let id = tape
+        .member(opened.text, Tape::ROOT, b"ID")
+        .expect("an event has an id");
+    assert!(is_id(tape.value(opened.text, id)));
+    assert_ne!(opened.host, Some(&b""[..]));
 }
 
 /// The fault behind an error of `serde_json`.

@@ -6,6 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod decode;
+mod envelope;
 mod event;
 mod fallback;
 mod field;
@@ -15,6 +16,7 @@ mod process;
 mod profile;
 mod scan;
 mod tape;
+mod text;
 mod view;
 
 pub use decode::{Counts, Decoder, Fault, Origin};

@@ -127,6 +127,62 @@ impl Tape {
             .last()
     }
 
+    /// The node below the object at `parent` that a dotted path names. A member whose own name is the
+    /// whole path goes first, as some shippers flatten their objects.
+    pub(crate) fn at_path(&self, text: &[u8], parent: u32, path: &str) -> Option<u32> {
+        self.member(text, parent, path.as_bytes()).or_else(|| {
+            let (first, rest) = path.split_once('.')?;
+            self.at_path(text, self.member(text, parent, first.as_bytes())?, rest)
+        })
+    }
+
+    /// The node that a JSON pointer (RFC 6901) names from the node at `from` on.
+    pub(crate) fn at_pointer(&self, text: &[u8], from: u32, pointer: &str) -> Option<u32> {
+        let mut tokens = pointer.split('/');
+        tokens.next().filter(|before| before.is_empty())?;
+        tokens.try_fold(from, |node, token| match self.node(node).kind {
+            Kind::Object if token.contains('~') => self.member(
+                text,
+                node,
+                token.replace("~1", "/").replace("~0", "~").as_bytes(),
+            ),
+            Kind::Object => self.member(text, node, token.as_bytes()),
+            Kind::Array => self.children(node).nth(token.parse().ok()?),
+            _ => None,
+        })
+    }
+
+    /// Drops all but the node at `index` and what lies below it, which becomes the root of a text of its
+    /// own; returns where that text lies in the old one.
+    pub(crate) fn narrow(&mut self, index: u32) -> Span {
+        let text = self.node(index).value;
+        if index == Self::ROOT {
+            return text;
+        }
+        self.nodes.truncate(self.node(index).next as usize);
+        self.nodes.drain(..index as usize);
+        self.nodes[0].key = Span::NONE;
+        let moved = |span: Span| {
+            if span == Span::NONE {
+                span
+            } else {
+                Span {
+                    offset: span.offset - text.offset,
+                    ..span
+                }
+            }
+        };
+        for node in &mut self.nodes {
+            *node = Node {
+                key: moved(node.key),
+                value: moved(node.value),
+                next: node.next - index,
+                ..*node
+            };
+        }
+        text
+    }
+
     /// Name of the node at `index` as written; empty for elements and the root.
     pub fn key<'t>(&self, text: &'t [u8], index: u32) -> &'t [u8] {
         self.node(index).key.of(text)
