@@ -2,6 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::envelope::{Opened, Opener};
+use crate::fill::{self, Filler, Views};
+use crate::index::Index;
+use crate::lineage;
+use crate::normal::Normal;
+use crate::normalise::{event_id, normalise};
+use crate::process::Opened as OpenedProcess;
+use crate::symbol::Known;
+use crate::text::decimal;
 use crate::{Event, Fields, ProcessCache, Profile};
 
 /// Why a line is no event; each is a dead-letter reason.
@@ -79,32 +88,134 @@ pub struct Counts {
 /// Decodes lines one after the other into the same scratch memory.
 #[derive(Debug)]
 pub struct Decoder {
-    _fields: Arc<Fields>,
-    _profile: Arc<Profile>,
+    profile: Arc<Profile>,
+    fields: Arc<Fields>,
+    normal: Normal,
+    index: Index,
+    opener: Opener,
+    views: Views,
+    counts: Counts,
 }
 
 impl Decoder {
     /// A decoder for lines of this profile that extracts just these fields.
     pub fn new(profile: Arc<Profile>, fields: Arc<Fields>) -> Self {
         Self {
-            _fields: fields,
-            _profile: profile,
+            profile,
+            fields,
+            normal: Normal::default(),
+            index: Index::default(),
+            opener: Opener::default(),
+            views: Views::default(),
+            counts: Counts::default(),
         }
     }
 
     /// Decodes one line (no line break). The event borrows the line and this decoder until the next
     /// call; the cache learns of the event's process.
+    ///
+    /// # Errors
+    ///
+    /// Why the line is no event.
     pub fn decode<'a>(
         &'a mut self,
-        _line: &'a [u8],
-        _origin: &Origin<'a>,
-        _cache: &'a mut ProcessCache,
+        line: &'a [u8],
+        origin: &Origin<'a>,
+        cache: &'a mut ProcessCache,
     ) -> Result<Event<'a>, Fault> {
-        Err(Fault::NoEvent)
+        let Self {
+            profile,
+            fields,
+            normal,
+            index,
+            opener,
+            views,
+            counts,
+        } = self;
+        let Opened { text, tape, host } = opener.open(line, profile, origin)?;
+        std::mem::swap(tape, &mut normal.tape);
+        normalise(text, normal, &fields.symbols, index, profile, counts);
+        let id = normal.tape.nodes.get(normal.id_node as usize);
+        let id = id.and_then(|id| event_id(id.value.of(text)));
+        normal.id = id.ok_or(Fault::BadId)?;
+        counts.no_host += u64::from(host.is_none());
+        let scope = host.or(origin.scope);
+        let mut filler = Filler {
+            text,
+            normal,
+            fields,
+            profile,
+            host,
+            scope,
+            cache,
+            counts,
+            out: views,
+        };
+        filler.run();
+        if let Some(scope) = scope {
+            remember(text, normal, profile, scope, cache, counts);
+        }
+        Ok(Event {
+            text,
+            normal,
+            views,
+            profile,
+            cache,
+            host,
+            scope,
+        })
     }
 
     /// What was counted since the last call.
     pub fn take_counts(&mut self) -> Counts {
-        Counts::default()
+        let fallback = std::mem::take(&mut self.opener.rescued);
+        Counts {
+            fallback,
+            ..std::mem::take(&mut self.counts)
+        }
     }
+}
+
+/// Opens an entry in the process cache for the first event of a process image: every one whose
+/// `PID.EVENT_ID` equals its own `ID`.
+fn remember(
+    text: &[u8],
+    normal: &mut Normal,
+    profile: &Profile,
+    scope: &[u8],
+    cache: &mut ProcessCache,
+    counts: &mut Counts,
+) {
+    let key = normal.member(normal.of_syscall(Known::Pid), Known::EventId);
+    if lineage::key(text, normal, key) != Some(normal.id) {
+        return;
+    }
+    let parent = lineage::parent(normal);
+    let parent_key = lineage::key(text, normal, parent.event_id);
+    let exe = normal.of_syscall(Known::Exe);
+    let exe = normal.text(text, exe);
+    let pid = normal.of_syscall(Known::PidNumber);
+    let pid = normal.text(text, pid);
+    let executed = normal.command_line.map(|line| line.text);
+    // A process that was forked and has not executed anything runs its parent's program.
+    let inherited = match (executed, parent_key) {
+        (None, Some(key)) => {
+            let known = cache.get(scope, key, normal.id.time_ms);
+            known
+                .and_then(|known| known.command_line)
+                .map(|line| normal.store(line))
+        }
+        _ => None,
+    };
+    let command_line = executed.or(inherited).or_else(|| {
+        let title = fill::title(text, normal, profile, counts)?;
+        Some(title.text)
+    });
+    let opened = OpenedProcess {
+        parent: parent_key,
+        pid: decimal(normal.bytes(text, pid)),
+        exe: normal.bytes(text, exe),
+        command_line: command_line.map(|line| normal.bytes(text, line)),
+    };
+    cache.open(scope, normal.id, &opened);
 }

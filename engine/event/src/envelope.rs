@@ -22,12 +22,12 @@ const UNWRAPS: usize = 2;
 const KEPT_BYTES: usize = 1 << 20;
 
 /// An event that was found in a line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Opened<'a> {
     /// The Laurel object's text as it came, in the line or in the opener's buffer.
     pub(crate) text: &'a [u8],
     /// The tape of just this text; its root is an object.
-    pub(crate) tape: &'a Tape,
+    pub(crate) tape: &'a mut Tape,
     /// Name of the host, decoded and not empty.
     pub(crate) host: Option<&'a [u8]>,
 }
@@ -96,17 +96,16 @@ impl Opener {
         self.search(line, profile, 0, Tape::ROOT)?;
         let named = self.find_host(line, profile).is_some();
         let Members { layer, node, .. } = *self.way.last().ok_or(Fault::NoEvent)?;
-        let event = self.layers[layer].tape.narrow(node);
         let host = if named {
             Some(self.host.as_slice())
         } else {
             origin.host.filter(|host| !host.is_empty())
         };
-        Ok(Opened {
-            text: event.of(self.json(line, layer)),
-            tape: &self.layers[layer].tape,
-            host,
-        })
+        let Layer { text, start, tape } = &mut self.layers[layer];
+        let event = tape.narrow(node);
+        let text = if layer == 0 { line } else { text };
+        let text = event.of(&text[*start..]);
+        Ok(Opened { text, tape, host })
     }
 
     /// The JSON of a layer, which the spans of its tape point into.

@@ -3,35 +3,440 @@
 //! Filled once while a plan is compiled, then shared and immutable; the decoder extracts nothing that
 //! has no slot here.
 
-use crate::ViewKind;
+use std::collections::HashMap;
+
+use crate::symbol::{Symbol, Symbols};
+use crate::{RecordClass, ViewKind};
 
 /// Number of a field within its view kind, dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u16);
 
+/// Argument positions that have names of their own (`a0` ...).
+const ARGUMENTS_MAX: usize = 65_536;
+
 /// The fields that the loaded rules read, by view kind.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    kinds: [Kind; ViewKind::ALL.len()],
+    pub(crate) symbols: Symbols,
+    pub(crate) record: RecordFields,
+    pub(crate) native: NativeFields,
+}
+
+/// What is read of views of one kind.
 #[derive(Clone, Debug, Default)]
-pub struct Fields {}
+struct Kind {
+    wanted: bool,
+    names: Vec<Box<str>>,
+    slots: HashMap<Box<str>, Slot>,
+    keywords: Option<Slot>,
+    /// Slots of the mapped fields; empty for record and native views.
+    mapped: [Option<Slot>; Mapped::COUNT],
+}
+
+/// Fields of the five kinds of views that are made of many members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mapped {
+    Image,
+    CommandLine,
+    CurrentDirectory,
+    ParentImage,
+    ParentCommandLine,
+    User,
+    LogonId,
+    ProcessId,
+    ParentProcessId,
+    ProcessGuid,
+    ParentProcessGuid,
+    Hashes,
+    Sha256,
+    TargetFilename,
+    SourceFilename,
+    Initiated,
+    DestinationIp,
+    DestinationPort,
+    SourceIp,
+    SourcePort,
+    ProcessLabels,
+    Host,
+}
+
+impl Mapped {
+    pub(crate) const COUNT: usize = Self::Host as usize + 1;
+
+    /// The field of this name in views of this kind.
+    fn find(kind: ViewKind, name: &str) -> Option<Self> {
+        let field = match name {
+            "Image" => Self::Image,
+            "CommandLine" => Self::CommandLine,
+            "CurrentDirectory" => Self::CurrentDirectory,
+            "ParentImage" => Self::ParentImage,
+            "ParentCommandLine" => Self::ParentCommandLine,
+            "User" => Self::User,
+            "LogonId" => Self::LogonId,
+            "ProcessId" => Self::ProcessId,
+            "ParentProcessId" => Self::ParentProcessId,
+            "ProcessGuid" => Self::ProcessGuid,
+            "ParentProcessGuid" => Self::ParentProcessGuid,
+            "Hashes" => Self::Hashes,
+            "sha256" => Self::Sha256,
+            "TargetFilename" => Self::TargetFilename,
+            "SourceFilename" => Self::SourceFilename,
+            "Initiated" => Self::Initiated,
+            "DestinationIp" => Self::DestinationIp,
+            "DestinationPort" => Self::DestinationPort,
+            "SourceIp" => Self::SourceIp,
+            "SourcePort" => Self::SourcePort,
+            "process.labels" => Self::ProcessLabels,
+            "host" => Self::Host,
+            _ => return None,
+        };
+        field.is_fed(kind).then_some(field)
+    }
+
+    fn is_fed(self, kind: ViewKind) -> bool {
+        match self {
+            Self::Image | Self::User | Self::ProcessLabels | Self::Host => true,
+            Self::CurrentDirectory
+            | Self::ParentImage
+            | Self::ParentCommandLine
+            | Self::LogonId
+            | Self::ProcessId
+            | Self::ParentProcessId
+            | Self::ProcessGuid
+            | Self::ParentProcessGuid
+            | Self::Hashes
+            | Self::Sha256 => kind == ViewKind::ProcessCreation,
+            Self::CommandLine => kind != ViewKind::NetworkConnection,
+            Self::TargetFilename => {
+                matches!(
+                    kind,
+                    ViewKind::FileEvent | ViewKind::FileDelete | ViewKind::FileRename
+                )
+            }
+            Self::SourceFilename => kind == ViewKind::FileRename,
+            Self::Initiated
+            | Self::DestinationIp
+            | Self::DestinationPort
+            | Self::SourceIp
+            | Self::SourcePort => kind == ViewKind::NetworkConnection,
+        }
+    }
+}
+
+/// What is read of record views.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecordFields {
+    /// By the symbol of a member's name.
+    by_symbol: Vec<Option<Slot>>,
+    /// `a0` ... of EXECVE and SYSCALL.
+    pub(crate) arguments: Vec<Option<Slot>>,
+    pub(crate) record_type: Option<Slot>,
+    pub(crate) labels: Option<Slot>,
+    pub(crate) host: Option<Slot>,
+    /// The classes to be built, one bit each; 0 means all.
+    classes: u8,
+}
+
+impl RecordFields {
+    /// The slot of a member.
+    pub(crate) fn slot(&self, name: Symbol) -> Option<Slot> {
+        self.by_symbol.get(name.index()).copied().flatten()
+    }
+
+    /// Whether views of this class are built.
+    pub(crate) fn is_wanted(&self, class: RecordClass) -> bool {
+        self.classes == 0 || self.classes & 1 << class as u8 != 0
+    }
+}
+
+/// What is read of native views: the wanted paths as a tree.
+#[derive(Clone, Debug)]
+pub(crate) struct NativeFields {
+    /// The root is 0.
+    pub(crate) steps: Vec<Step>,
+    pub(crate) command_line: Option<Slot>,
+    pub(crate) labels: Option<Slot>,
+    pub(crate) host: Option<Slot>,
+}
+
+/// One step of wanted paths, below it the next ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Step {
+    pub(crate) slot: Option<Slot>,
+    pub(crate) next: Vec<(Symbol, u32)>,
+    /// Names that are the whole rest of a dotted path: where such a member exists, the path is not
+    /// followed by its parts.
+    pub(crate) literals: Vec<(Symbol, Slot)>,
+}
+
+impl Step {
+    /// The step below, by member name.
+    pub(crate) fn below(&self, name: Symbol) -> Option<u32> {
+        self.next
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, step)| *step)
+    }
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            kinds: std::array::from_fn(|_| Kind::default()),
+            symbols: Symbols::new(),
+            record: RecordFields::default(),
+            native: NativeFields {
+                steps: vec![Step::default()],
+                command_line: None,
+                labels: None,
+                host: None,
+            },
+        }
+    }
+}
 
 impl Fields {
     /// The slot of `field` in views of this kind, made on first use; `None` if nothing ever feeds a
     /// field of that name there, so that the rule can be folded.
-    pub fn want(&mut self, _kind: ViewKind, _field: &str) -> Option<Slot> {
-        None
+    ///
+    /// Of records and native views any name may be wanted. They are also `None` once a kind has 65,535
+    /// fields.
+    pub fn want(&mut self, kind: ViewKind, field: &str) -> Option<Slot> {
+        if let Some(slot) = self.kinds[kind as usize].slots.get(field) {
+            return Some(*slot);
+        }
+        match kind {
+            ViewKind::Record => self.want_member(field),
+            ViewKind::Native => self.want_path(field),
+            _ => {
+                let mapped = Mapped::find(kind, field)?;
+                let slot = self.add(kind, field)?;
+                self.kinds[kind as usize].mapped[mapped as usize] = Some(slot);
+                Some(slot)
+            }
+        }
     }
 
     /// The slot under which every leaf text of a view is put for keyword search.
-    pub fn want_keywords(&mut self, _kind: ViewKind) -> Slot {
-        Slot(0)
+    pub fn want_keywords(&mut self, kind: ViewKind) -> Slot {
+        let next = self.kinds[kind as usize].names.len();
+        if let Some(slot) = self.kinds[kind as usize].keywords {
+            return slot;
+        }
+        // Kept free by `add`, so that it always fits.
+        let slot = Slot(u16::try_from(next).unwrap_or(u16::MAX));
+        let fields = &mut self.kinds[kind as usize];
+        fields.names.push("keywords".into());
+        fields.keywords = Some(slot);
+        fields.wanted = true;
+        slot
     }
 
-    /// The field's name, as rules write it.
-    pub fn name(&self, _kind: ViewKind, _slot: Slot) -> &str {
-        ""
+    /// Has views of this kind built even if no field of them is read: for rules that test just that
+    /// such a view exists, or what the asset inventory knows.
+    pub fn want_view(&mut self, kind: ViewKind) {
+        self.kinds[kind as usize].wanted = true;
+    }
+
+    /// Has only those record views built whose class was named here; all are, while none was.
+    pub fn want_class(&mut self, class: RecordClass) {
+        self.record.classes |= 1 << class as u8;
+    }
+
+    /// The field's name, as rules write it; empty for a slot that was never given.
+    pub fn name(&self, kind: ViewKind, slot: Slot) -> &str {
+        self.kinds[kind as usize]
+            .names
+            .get(usize::from(slot.0))
+            .map_or("", |name| name)
     }
 
     /// How many slots views of this kind have.
-    pub fn len(&self, _kind: ViewKind) -> usize {
-        0
+    pub fn len(&self, kind: ViewKind) -> usize {
+        self.kinds[kind as usize].names.len()
+    }
+
+    /// Whether views of this kind are built at all.
+    pub(crate) fn is_wanted(&self, kind: ViewKind) -> bool {
+        self.kinds[kind as usize].wanted
+    }
+
+    /// The slot of a mapped field.
+    pub(crate) fn mapped(&self, kind: ViewKind, field: Mapped) -> Option<Slot> {
+        self.kinds[kind as usize].mapped[field as usize]
+    }
+
+    /// The slot for keyword search.
+    pub(crate) fn keywords(&self, kind: ViewKind) -> Option<Slot> {
+        self.kinds[kind as usize].keywords
+    }
+
+    fn add(&mut self, kind: ViewKind, field: &str) -> Option<Slot> {
+        let fields = &mut self.kinds[kind as usize];
+        let slot = u16::try_from(fields.names.len())
+            .ok()
+            .filter(|slot| *slot < u16::MAX)
+            .map(Slot)?;
+        fields.names.push(field.into());
+        fields.slots.insert(field.into(), slot);
+        fields.wanted = true;
+        Some(slot)
+    }
+
+    fn want_member(&mut self, field: &str) -> Option<Slot> {
+        let symbol = self.intern(field)?;
+        let slot = self.add(ViewKind::Record, field)?;
+        let record = &mut self.record;
+        match field {
+            "type" => {
+                record.record_type = Some(slot);
+                return Some(slot);
+            }
+            "process.labels" => record.labels = Some(slot),
+            "host" => record.host = Some(slot),
+            _ => {}
+        }
+        if let Some(position) = argument_position(field) {
+            put(&mut record.arguments, position, slot);
+        }
+        put(&mut record.by_symbol, symbol.index(), slot);
+        Some(slot)
+    }
+
+    fn want_path(&mut self, field: &str) -> Option<Slot> {
+        if field.split('.').any(str::is_empty) {
+            return None;
+        }
+        // Every part and every rest gets its symbol first, so that a full table leaves no half path.
+        let mut rest = Some(field);
+        while let Some(path) = rest {
+            self.intern(path)?;
+            let split = path.split_once('.');
+            if let Some((part, _)) = split {
+                self.intern(part)?;
+            }
+            rest = split.map(|(_, rest)| rest);
+        }
+        let slot = self.add(ViewKind::Native, field)?;
+        match field {
+            "EXECVE.cmdline" => self.native.command_line = Some(slot),
+            "process.labels" => self.native.labels = Some(slot),
+            "host" => self.native.host = Some(slot),
+            _ => self.add_path(field, slot),
+        }
+        Some(slot)
+    }
+
+    fn add_path(&mut self, field: &str, slot: Slot) {
+        let (mut at, mut path) = (0, field);
+        while let Some((part, rest)) = path.split_once('.') {
+            let literal = self.symbols.intern(path.as_bytes());
+            self.native.steps[at].literals.push((literal, slot));
+            at = self.step_below(at, part);
+            path = rest;
+        }
+        at = self.step_below(at, path);
+        self.native.steps[at].slot = Some(slot);
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "65,535 paths of bounded rules have fewer steps"
+    )]
+    fn step_below(&mut self, at: usize, part: &str) -> usize {
+        let name = self.symbols.intern(part.as_bytes());
+        if let Some(step) = self.native.steps[at].below(name) {
+            return step as usize;
+        }
+        let step = self.native.steps.len();
+        self.native.steps.push(Step::default());
+        self.native.steps[at].next.push((name, step as u32));
+        step
+    }
+
+    fn intern(&mut self, name: &str) -> Option<Symbol> {
+        let symbol = self.symbols.intern(name.as_bytes());
+        (symbol != Symbol::OTHER).then_some(symbol)
+    }
+}
+
+fn put(slots: &mut Vec<Option<Slot>>, index: usize, slot: Slot) {
+    if slots.len() <= index {
+        slots.resize(index + 1, None);
+    }
+    slots[index] = Some(slot);
+}
+
+/// The position that `a0`, `a1` ... name.
+fn argument_position(field: &str) -> Option<usize> {
+    let digits = field.strip_prefix('a')?;
+    let plain = digits == "0"
+        || !digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let position = digits.parse().ok()?;
+    (plain && position < ARGUMENTS_MAX).then_some(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, Slot, argument_position};
+    use crate::ViewKind;
+
+    #[test]
+    fn a_field_keeps_its_slot_and_its_name() {
+        let mut fields = Fields::default();
+        for kind in ViewKind::ALL {
+            let image = fields.want(kind, "Image");
+            assert_eq!(image, Some(Slot(0)), "{kind:?}");
+            let keywords = fields.want_keywords(kind);
+            assert_eq!((keywords, fields.want_keywords(kind)), (Slot(1), Slot(1)));
+            assert_eq!(fields.want(kind, "User"), Some(Slot(2)));
+            assert_eq!(fields.want(kind, "Image"), image);
+            assert_eq!((fields.len(kind), fields.name(kind, Slot(2))), (3, "User"));
+        }
+    }
+
+    #[test]
+    fn a_field_that_nothing_feeds_has_no_slot() {
+        let mut fields = Fields::default();
+        for (kind, field) in [
+            (ViewKind::ProcessCreation, "OriginalFileName"),
+            (ViewKind::ProcessCreation, "TargetFilename"),
+            (ViewKind::ProcessCreation, "image"),
+            (ViewKind::NetworkConnection, "DestinationHostname"),
+            (ViewKind::NetworkConnection, "CommandLine"),
+            (ViewKind::FileEvent, "SourceFilename"),
+            (ViewKind::FileEvent, "ParentImage"),
+            (ViewKind::Native, ""),
+            (ViewKind::Native, "PATH..name"),
+        ] {
+            assert_eq!(fields.want(kind, field), None, "{kind:?} {field}");
+            assert_eq!(fields.len(kind), 0);
+        }
+        assert!(
+            fields
+                .want(ViewKind::FileRename, "SourceFilename")
+                .is_some()
+        );
+        assert!(fields.want(ViewKind::Record, "whatever").is_some());
+        assert!(
+            fields
+                .want(ViewKind::Native, "UNKNOWN[1340].what.ever")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn argument_names_are_plain_numbers() {
+        assert_eq!(
+            ["a0", "a7", "a65535"].map(argument_position),
+            [Some(0), Some(7), Some(65_535)]
+        );
+        assert_eq!(
+            ["a", "a00", "a65536", "a-1", "auid", "A0", "a+1"].map(argument_position),
+            [None; 7]
+        );
     }
 }

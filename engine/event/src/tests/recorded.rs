@@ -1,0 +1,167 @@
+//! Recorded events: the counts that the format description gives of them, and that one input gives
+//! the same views whatever version and configuration of Laurel wrote it.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::Bench;
+use crate::{Profile, ViewKind};
+
+/// A folder of recorded data, if this machine has it.
+fn shared() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    #[expect(clippy::disallowed_methods, reason = "tests may look where data lies")]
+    let folder = std::env::var("PYTHIA_SHARED").map_or_else(|_| beside(), PathBuf::from);
+    let folder = folder.join("data/laurel");
+    if !folder.is_dir() {
+        eprintln!("skipped: no recorded data in {}", folder.display());
+    }
+    folder.is_dir().then_some(folder)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests may read files")]
+fn lines(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut text = String::new();
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        zstd::Decoder::new(&*bytes)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+    } else {
+        text = String::from_utf8(bytes).unwrap();
+    }
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Views by kind, and how often each field of process creation had a value.
+fn census(lines: &[String]) -> (BTreeMap<ViewKind, usize>, BTreeMap<String, usize>) {
+    let mut wanted: Vec<_> = super::MAPPED
+        .into_iter()
+        .flat_map(|field| ViewKind::ALL.map(|kind| (kind, field)))
+        .filter(|(kind, _)| *kind < ViewKind::Record)
+        .collect();
+    wanted.push((ViewKind::Record, "<view>"));
+    let mut bench = Bench::new(Profile::laurel(), &wanted);
+    let fields = std::sync::Arc::clone(&bench.fields);
+    let (mut views, mut filled) = (BTreeMap::new(), BTreeMap::new());
+    for line in lines {
+        let event = bench
+            .decode(line.as_bytes())
+            .unwrap_or_else(|fault| panic!("{fault:?}: {line}"));
+        for view in event.views() {
+            *views.entry(view.kind).or_default() += 1;
+            if view.kind != ViewKind::ProcessCreation {
+                continue;
+            }
+            let mut names: Vec<_> = event.values(view).iter().map(|value| value.slot).collect();
+            names.sort_unstable();
+            names.dedup();
+            for slot in names {
+                *filled
+                    .entry(fields.name(view.kind, slot).to_owned())
+                    .or_default() += 1;
+            }
+        }
+    }
+    let counts = bench.counts();
+    filled.insert(
+        "(parent missing)".into(),
+        usize::try_from(counts.parent_missing).unwrap(),
+    );
+    (views, filled)
+}
+
+#[test]
+fn live_a_gives_the_reference_counts() {
+    let Some(folder) = shared() else { return };
+    let lines = lines(&folder.join("live-a.jsonl.zst"));
+    let (views, filled) = census(&lines);
+    let expected = [
+        (ViewKind::ProcessCreation, 5_229),
+        (ViewKind::FileEvent, 2_581),
+        (ViewKind::FileDelete, 2_393),
+        (ViewKind::FileRename, 2_564),
+        (ViewKind::NetworkConnection, 20),
+        (ViewKind::Record, 100_886),
+    ];
+    assert_eq!(views, BTreeMap::from(expected));
+    assert_eq!(filled["ParentCommandLine"], 5_187);
+    assert_eq!(filled["(parent missing)"], 5_229 - 5_187);
+    let coded = lines.iter().filter(|line| has_code(line)).count();
+    assert_eq!(coded, 2_635);
+}
+
+fn has_code(line: &str) -> bool {
+    line.match_indices('%').any(|(at, _)| {
+        line.as_bytes()[at + 1..]
+            .first_chunk::<2>()
+            .is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[test]
+fn executables_are_invoked_by_other_names_as_often_as_the_reference_says() {
+    let Some(folder) = shared() else { return };
+    let mut bench = Bench::new(Profile::laurel(), &[(ViewKind::ProcessCreation, "Image")]);
+    let mut unlike = 0;
+    for line in lines(&folder.join("live-a.jsonl.zst")) {
+        let event = bench.decode(line.as_bytes()).unwrap();
+        for view in event.views() {
+            let base = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+            let value_of = |wanted: &str| {
+                let mut values = event.values(view).iter();
+                let value = values.find(|value| event.path(value) == wanted)?;
+                base(event.bytes(value.span))
+            };
+            let (exe, invoked) = (value_of("SYSCALL.exe"), value_of("PATH[0].name"));
+            unlike += usize::from(invoked.is_some() && exe != invoked);
+        }
+    }
+    assert_eq!(unlike, 680);
+}
+
+#[test]
+fn live_c_gives_the_reference_counts() {
+    let Some(folder) = shared() else { return };
+    let (views, _) = census(&lines(&folder.join("live-c-container.jsonl.zst")));
+    assert_eq!(
+        (
+            views[&ViewKind::ProcessCreation],
+            views[&ViewKind::NetworkConnection]
+        ),
+        (153, 27)
+    );
+}
+
+#[test]
+fn every_third_party_line_is_an_event() {
+    let Some(folder) = shared() else { return };
+    let mut wanted: Vec<_> = ViewKind::ALL
+        .into_iter()
+        .map(|kind| (kind, "<keywords>"))
+        .collect();
+    wanted.extend(
+        ["PATH.name", "EXECVE.ARGV", "EXECVE.cmdline"].map(|path| (ViewKind::Native, path)),
+    );
+    wanted.extend(["name", "key", "a0", "exe", "type"].map(|name| (ViewKind::Record, name)));
+    #[expect(clippy::disallowed_methods, reason = "tests may read folders")]
+    let files = std::fs::read_dir(folder.join("third-party")).unwrap();
+    for file in files {
+        let mut bench = Bench::new(Profile::laurel(), &wanted);
+        for line in lines(&file.unwrap().path()) {
+            let event = bench
+                .decode(line.as_bytes())
+                .unwrap_or_else(|fault| panic!("{fault:?}: {line}"));
+            for view in event.views() {
+                for value in event.values(view) {
+                    event.bytes(value.span);
+                    event.path(value);
+                }
+            }
+            event.process();
+            event.arguments();
+        }
+    }
+}
