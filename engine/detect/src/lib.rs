@@ -2,6 +2,8 @@
 
 #![warn(clippy::disallowed_methods)]
 
+#[cfg(test)]
+mod agreement;
 mod alert;
 mod date;
 mod enrich;

@@ -105,6 +105,7 @@ pub(crate) fn alternatives(matcher: &Matcher) -> &[Matcher] {
 
 /// The member whose elements a field lies in, if it is an array of objects (M5b): known by its name alone, because only the
 /// native view holds several elements at once. Items of one map below the same member are judged element by element.
+/// INVARIANT: the values below one member lie all in elements of it, or all outside of any.
 pub(crate) fn array_of(field: &Field, kind: ViewKind) -> Option<&str> {
     match field {
         Field::Named(name) if kind == ViewKind::Native => name.split_once('.').map(|path| path.0),
