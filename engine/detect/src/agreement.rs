@@ -1,48 +1,21 @@
 //! The plan against the reference evaluator, on generated rules and views and on seeds of trouble: whatever is
 //! switched on or off, both find the same rules.
 
-use event::{Fields, RecordClass, Slot, Span, Value, ValueKind, ViewKind};
+use event::{Fields, RecordClass, ValueKind, ViewKind};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use sigma::{
-    Comparison, Condition, Detection, Field, Item, LogSource, Matcher, Part, Pattern, Place,
-    Quantifier, Regex, Rule, Search, Selection, SelectionIdx, TimePart,
+    Comparison, Condition, Field, Item, Matcher, Part, Pattern, Quantifier, Regex, Rule, Search,
+    SelectionIdx, TimePart,
 };
 
+use crate::handmade::{
+    Handmade, item, lay_out, like, native, number, only, place, process, re, rule,
+};
 use crate::plan::{Compiled, Options, Plan, RuleIdx};
 use crate::reference::{Names, Slow, Walk};
 use crate::route::route;
-use crate::subject::{Source, Subject};
-
-/// Bytes of a hand-made view.
-#[derive(Debug, Default)]
-struct Buffer(Vec<u8>);
-
-impl Source for Buffer {
-    fn bytes(&self, span: Span) -> &[u8] {
-        if span == Span::NONE {
-            &[]
-        } else {
-            &self.0[span.offset as usize..(span.offset + span.len) as usize]
-        }
-    }
-
-    fn path(&self, _node: u32) -> Option<String> {
-        None
-    }
-
-    fn argument(&self, _node: u32, _passes: &mut dyn FnMut(&[u8]) -> bool) -> Option<String> {
-        None
-    }
-}
-
-/// A hand-made view: fields by name (`None`: keywords), so that it can be laid out for any plan.
-#[derive(Clone, Debug)]
-struct Handmade {
-    kind: ViewKind,
-    class: RecordClass,
-    values: Vec<(Option<&'static str>, ValueKind, Vec<u8>, u32)>,
-}
+use crate::subject::Subject;
 
 /// Log sources and the fields that generated rules and views use.
 const KINDS: [(ViewKind, &[&str]); 3] = [
@@ -63,135 +36,6 @@ const KINDS: [(ViewKind, &[&str]); 3] = [
         ],
     ),
 ];
-
-fn source(kind: ViewKind) -> LogSource {
-    let linux = LogSource {
-        product: Some("linux".into()),
-        ..LogSource::default()
-    };
-    match kind {
-        ViewKind::Record => LogSource {
-            service: Some("auditd".into()),
-            ..linux
-        },
-        ViewKind::Native => LogSource {
-            service: Some("laurel".into()),
-            ..linux
-        },
-        _ => LogSource {
-            category: Some("process_creation".into()),
-            ..linux
-        },
-    }
-}
-
-fn place() -> Place {
-    Place {
-        file: "rule.yml".into(),
-        line: 1,
-        column: 1,
-        bytes: (0, 0),
-    }
-}
-
-fn rule(kind: ViewKind, number: usize, selections: Vec<Search>, condition: Condition) -> Rule {
-    let selections = selections
-        .into_iter()
-        .enumerate()
-        .map(|(number, search)| Selection {
-            name: format!("sel{number}").into(),
-            place: place(),
-            search,
-        });
-    Rule {
-        place: place(),
-        version: String::new(),
-        title: format!("rule {number}"),
-        id: Some(number.to_string()),
-        name: None,
-        status: None,
-        level: None,
-        description: None,
-        author: None,
-        date: None,
-        modified: None,
-        related: Vec::new(),
-        license: None,
-        scope: Vec::new(),
-        references: Vec::new(),
-        tags: Vec::new(),
-        fields: Vec::new(),
-        falsepositives: Vec::new(),
-        custom: Vec::new(),
-        logsource: source(kind),
-        detection: Detection {
-            selections: selections.collect(),
-            condition,
-        },
-    }
-}
-
-fn item(field: &str, matchers: Vec<Matcher>) -> Item {
-    Item {
-        field: if field.is_empty() {
-            Field::Keywords
-        } else {
-            Field::Named(field.into())
-        },
-        negated: false,
-        quantifier: Quantifier::Any,
-        matchers,
-        place: place(),
-    }
-}
-
-fn only(kind: ViewKind, items: Vec<Item>) -> Rule {
-    rule(
-        kind,
-        0,
-        vec![Search::Map(items)],
-        Condition::Selection(SelectionIdx(0)),
-    )
-}
-
-/// `*` and `?` as in a rule, without escapes.
-fn like(text: &str) -> Matcher {
-    let mut parts: Vec<Part> = Vec::new();
-    for piece in text
-        .split_inclusive(['*', '?'])
-        .flat_map(|piece| match piece.chars().last() {
-            Some(last @ ('*' | '?')) => vec![
-                piece.strip_suffix(last).unwrap(),
-                if last == '*' { "*" } else { "?" },
-            ],
-            _ => vec![piece],
-        })
-    {
-        match piece {
-            "" => {}
-            "*" => parts.push(Part::Any),
-            "?" => parts.push(Part::One),
-            text => parts.push(Part::Text(text.as_bytes().into())),
-        }
-    }
-    Matcher::Text(Pattern {
-        parts,
-        cased: false,
-    })
-}
-
-fn number(text: &str) -> Matcher {
-    Matcher::Number(text.into())
-}
-
-fn re(source: &str) -> Matcher {
-    Matcher::Regex(Regex {
-        source: source.into(),
-        ignore_case: false,
-        multi_line: false,
-        dot_all: false,
-    })
-}
 
 /// Runs a view through a plan.
 fn planned(plan: &Plan, view: &Handmade) -> Vec<RuleIdx> {
@@ -239,37 +83,6 @@ fn meant(rule: &Rule, fields: &Fields, view: &Handmade) -> bool {
     .matches()
 }
 
-fn lay_out(view: &Handmade, fields: &mut Fields) -> (Buffer, Vec<Value>) {
-    let mut buffer = Buffer::default();
-    let mut values = Vec::new();
-    for (name, kind, text, element) in &view.values {
-        let slot: Option<Slot> = match name {
-            Some(name) => fields.want(view.kind, name),
-            None => Some(fields.want_keywords(view.kind)),
-        };
-        let Some(slot) = slot else { continue };
-        let none = matches!(kind, Null | Container);
-        let offset = u32::try_from(buffer.0.len()).unwrap();
-        let span = if none {
-            Span::NONE
-        } else {
-            Span {
-                offset,
-                len: u32::try_from(text.len()).unwrap(),
-            }
-        };
-        buffer.0.extend_from_slice(text);
-        values.push(Value {
-            slot,
-            kind: *kind,
-            span,
-            element: *element,
-            node: u32::MAX,
-        });
-    }
-    (buffer, values)
-}
-
 /// One rule and one view under every set of options, and by the reference.
 #[track_caller]
 fn check(rule: &Rule, view: &Handmade, expected: bool) {
@@ -280,28 +93,6 @@ fn check(rule: &Rule, view: &Handmade, expected: bool) {
         assert_eq!(meant(rule, &plan.fields(), view), expected, "reference");
         let found = !planned(&plan, view).is_empty();
         assert_eq!(found, expected, "{options:?} {not_running:?}");
-    }
-}
-
-fn process(values: &[(&'static str, ValueKind, &str)]) -> Handmade {
-    let values = values
-        .iter()
-        .map(|(name, kind, text)| (Some(*name), *kind, text.as_bytes().to_vec(), 0));
-    Handmade {
-        kind: ViewKind::ProcessCreation,
-        class: RecordClass::Other,
-        values: values.collect(),
-    }
-}
-
-fn native(values: &[(&'static str, ValueKind, &str, u32)]) -> Handmade {
-    let values = values.iter().map(|(name, kind, text, element)| {
-        (Some(*name), *kind, text.as_bytes().to_vec(), *element)
-    });
-    Handmade {
-        kind: ViewKind::Native,
-        class: RecordClass::Other,
-        values: values.collect(),
     }
 }
 
@@ -955,7 +746,7 @@ fn pattern(pool: &Pool) -> impl Strategy<Value = Pattern> + use<> {
                 1 => parts.push(Part::Any),
                 _ => match parts.last_mut() {
                     Some(Part::Text(text)) => {
-                        *text = [&**text, spelt(piece, variant.into())].concat().into()
+                        *text = [&**text, spelt(piece, variant.into())].concat().into();
                     }
                     _ => parts.push(Part::Text(spelt(piece, variant.into()).into())),
                 },

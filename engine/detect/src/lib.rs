@@ -9,6 +9,8 @@ mod date;
 mod enrich;
 mod evaluate;
 mod expression;
+#[cfg(test)]
+mod handmade;
 mod matcher;
 mod number;
 mod plan;
@@ -22,7 +24,7 @@ mod why;
 mod witness;
 
 pub use alert::{Alert, AlertSource, alert_schema};
-pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
+pub use plan::{CODES, Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;
 pub use route::view_name;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use event::{Fields, RecordClass, ViewKind};
 use sha2::{Digest as _, Sha256};
-use sigma::{Diagnostic, Rule, Severity};
+use sigma::{Code, Diagnostic, Place, Rule, Severity};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
@@ -30,6 +30,8 @@ pub struct NotRunning {
     pub rule: Arc<Rule>,
     /// Whether some view feeds its log source at all.
     pub routed: bool,
+    /// Where the reason lies, as far as it has a place of its own; else the start of the rule.
+    pub place: Place,
     /// The reason, for people.
     pub reason: String,
 }
@@ -159,26 +161,48 @@ impl Plan {
 
     /// [`Plan::compile`] with optimisations switched off, for tests and for hunting down a fault.
     pub fn compile_with(rules: Vec<Rule>, options: Options) -> Compiled {
-        let mut compiler = Compiler::new(options);
+        let mut probe = Compiler::new(options);
+        let mut running = Vec::new();
         let mut not_running = Vec::new();
         let mut diagnostics = Vec::new();
         for rule in rules {
-            let rule = Arc::new(rule);
-            let (routed, reason) = match route(&rule.logsource) {
-                Err(reason) => (false, reason),
-                Ok(kind) => match compiler.add(&rule, kind) {
-                    Ok(warning) => {
-                        diagnostics.extend(warning);
-                        continue;
-                    }
-                    Err(reason) => (true, reason),
-                },
+            let kind = match route(&rule.logsource) {
+                Ok(kind) => kind,
+                Err(reason) => {
+                    let place = rule.place.clone();
+                    not_running.push(NotRunning {
+                        rule: Arc::new(rule),
+                        routed: false,
+                        place,
+                        reason,
+                    });
+                    continue;
+                }
             };
-            not_running.push(NotRunning {
-                rule,
-                routed,
-                reason,
-            });
+            let rule = Arc::new(rule);
+            match probe.add(&rule, kind) {
+                Ok(warning) => {
+                    diagnostics.extend(warning);
+                    running.push((rule, kind));
+                }
+                Err(Refused { place, reason }) => {
+                    not_running.push(NotRunning {
+                        rule,
+                        routed: true,
+                        place,
+                        reason,
+                    });
+                }
+            }
+        }
+        // What a refused rule reads must not be extracted, nor its literals searched: once more without.
+        let mut compiler = probe;
+        if not_running.iter().any(|rule| rule.routed) {
+            compiler = Compiler::new(options);
+            for (rule, kind) in &running {
+                // It was accepted before, and depends on nothing but the rule.
+                compiler.add(rule, *kind).ok();
+            }
         }
         Compiled {
             plan: compiler.finish(),
@@ -260,6 +284,12 @@ impl Plan {
     }
 }
 
+/// A rule that cannot run.
+struct Refused {
+    place: Place,
+    reason: String,
+}
+
 /// A plan in the making.
 struct Compiler {
     options: Options,
@@ -285,7 +315,7 @@ impl Compiler {
     }
 
     /// Adds a rule, or says why it cannot run.
-    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Option<Diagnostic>, String> {
+    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Option<Diagnostic>, Refused> {
         let names = Names::resolve(rule, kind, &mut self.fields);
         let classes = if kind == ViewKind::Record {
             &CLASSES[..]
@@ -305,7 +335,13 @@ impl Compiler {
                 tests: &mut self.tests,
                 unfed: BTreeSet::new(),
             };
-            conditions.push((class, builder.rule(rule).map_err(|refused| refused.0)?));
+            conditions.push((
+                class,
+                builder.rule(rule).map_err(|regex| Refused {
+                    place: rule.place.clone(),
+                    reason: regex.0,
+                })?,
+            ));
             unfed.append(&mut builder.unfed);
         }
         for constant in [false, true] {
@@ -313,7 +349,11 @@ impl Compiler {
                 .iter()
                 .all(|(_, condition)| *condition == Expression::Constant(constant))
             {
-                return Err(why_constant(constant, &unfed, kind));
+                let place = first_place(&unfed).unwrap_or(&rule.place).clone();
+                return Err(Refused {
+                    place,
+                    reason: why_constant(constant, &unfed, kind),
+                });
             }
         }
         let index = RuleIdx(u32::try_from(self.rules.len()).expect("fewer than 2^32 rules"));
@@ -338,9 +378,7 @@ impl Compiler {
         self.rules.push(Arc::clone(rule));
         self.facts.push(facts);
         self.names.push(names);
-        Ok(unfed
-            .first()
-            .map(|field| warning(rule, field, &unfed, kind)))
+        Ok(first_place(&unfed).map(|place| warning(rule, place, &unfed, kind)))
     }
 
     fn finish(mut self) -> Plan {
@@ -396,23 +434,37 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
     }
 }
 
+fn first_place(unfed: &BTreeSet<Unfed>) -> Option<&Place> {
+    unfed.iter().map(|unfed| &unfed.place).min()
+}
+
 fn names_of(unfed: &BTreeSet<Unfed>) -> Vec<String> {
     let names: BTreeSet<&str> = unfed.iter().map(|unfed| &*unfed.field).collect();
     names.into_iter().map(|name| format!("`{name}`")).collect()
 }
 
-fn warning(rule: &Rule, first: &Unfed, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Diagnostic {
+const UNFED: Code = Code {
+    code: "P001",
+    name: "unfed-field",
+    severity: Severity::Warning,
+    explanation: "A rule reads a field that nothing feeds in its views; it runs, and the field counts as missing",
+};
+
+/// Every code that compiling can report.
+pub static CODES: &[Code] = &[UNFED];
+
+fn warning(rule: &Rule, place: &Place, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Diagnostic {
     Diagnostic {
-        code: "P001",
-        severity: Severity::Warning,
-        place: first.place.clone(),
+        code: UNFED.code,
+        severity: UNFED.severity,
+        place: place.clone(),
         message: format!(
             "nothing feeds {} in views of {}",
             names_of(unfed).join(", "),
             view_name(kind)
         ),
         label: None,
-        help: Some("the rule runs, and treats these fields as missing".into()),
+        help: Some("the rule runs, and the field counts as missing".into()),
         rule: Some(rule.key().to_owned()),
     }
 }

@@ -14,8 +14,8 @@ pub(crate) trait Source {
     /// The path of a node, such as `EXECVE.ARGV[2]`.
     fn path(&self, node: u32) -> Option<String>;
 
-    /// Where a node is an array of arguments: the first of them, in order, that passes the test.
-    fn argument(&self, node: u32, passes: &mut dyn FnMut(&[u8]) -> bool) -> Option<String>;
+    /// Where a node is an array of arguments that were joined to one text: each with its own node.
+    fn arguments(&self, node: u32) -> Vec<(u32, &[u8])>;
 }
 
 impl Source for Event<'_> {
@@ -27,8 +27,8 @@ impl Source for Event<'_> {
         None
     }
 
-    fn argument(&self, _node: u32, _passes: &mut dyn FnMut(&[u8]) -> bool) -> Option<String> {
-        None
+    fn arguments(&self, _node: u32) -> Vec<(u32, &[u8])> {
+        Vec::new()
     }
 }
 

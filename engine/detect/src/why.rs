@@ -147,15 +147,26 @@ fn shown_match(hit: &Hit<'_>, subject: &Subject<'_>) -> (WhyMatch, bool) {
 /// Where the value stands; for arguments that were joined to a command line the one that the matched piece lies
 /// in, if it lies in one.
 fn place(matcher: Option<&Matcher>, subject: &Subject<'_>, value: &Value) -> Option<String> {
-    let source = subject.source;
-    let argument = match matcher {
-        Some(Matcher::Text(pattern)) => piece(pattern).and_then(|piece| {
-            let mut contains = |text: &[u8]| memchr::memmem::find(&folded(text), &piece).is_some();
-            source.argument(value.node, &mut contains)
-        }),
+    let within = match matcher {
+        Some(Matcher::Text(pattern)) => argument(pattern, &subject.source.arguments(value.node)),
         _ => None,
     };
-    argument.or_else(|| source.path(value.node))
+    subject.source.path(within.unwrap_or(value.node))
+}
+
+/// The node of the argument that holds what the pattern matched in all of them joined.
+fn argument(pattern: &Pattern, arguments: &[(u32, &[u8])]) -> Option<u32> {
+    let piece = piece(pattern)?;
+    let (first, last) = (arguments.first()?, arguments.last()?);
+    let found = match (pattern.parts.first()?, pattern.parts.last()?) {
+        (Part::Any, Part::Any) => arguments
+            .iter()
+            .find(|(_, text)| memchr::memmem::find(&folded(text), &piece).is_some()),
+        (Part::Any, _) => Some(last).filter(|(_, text)| folded(text).ends_with(&piece)),
+        (_, Part::Any) => Some(first).filter(|(_, text)| folded(text).starts_with(&piece)),
+        _ => Some(first).filter(|_| arguments.len() == 1),
+    };
+    found.map(|(node, _)| *node)
 }
 
 /// The folded text of a pattern that is one text with wildcards around it at most.
@@ -314,4 +325,195 @@ fn short(text: String) -> String {
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
     format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{RecordClass, Span, ViewKind};
+    use sigma::{Condition, Search, SelectionIdx};
+
+    use super::*;
+    use crate::handmade::{item, like, re, rule};
+    use crate::subject::Source;
+
+    /// A command line joined from arguments, each a node behind the one of their array.
+    struct Joined {
+        line: Vec<u8>,
+        arguments: Vec<&'static str>,
+    }
+
+    impl Source for Joined {
+        fn bytes(&self, span: Span) -> &[u8] {
+            &self.line[span.offset as usize..(span.offset + span.len) as usize]
+        }
+
+        fn path(&self, node: u32) -> Option<String> {
+            match node {
+                7 => Some("EXECVE.ARGV".into()),
+                8.. => Some(format!("EXECVE.ARGV[{}]", node - 8)),
+                _ => None,
+            }
+        }
+
+        fn arguments(&self, node: u32) -> Vec<(u32, &[u8])> {
+            let arguments = (8..).zip(self.arguments.iter().map(|argument| argument.as_bytes()));
+            arguments.filter(|_| node == 7).collect()
+        }
+    }
+
+    fn why(searches: Vec<Search>, condition: Condition, arguments: Vec<&'static str>) -> Why {
+        let plan = Plan::compile(vec![rule(
+            ViewKind::ProcessCreation,
+            0,
+            searches,
+            condition,
+        )])
+        .plan;
+        let joined = Joined {
+            line: arguments.join(" ").into_bytes(),
+            arguments,
+        };
+        let span = Span {
+            offset: 0,
+            len: u32::try_from(joined.line.len()).unwrap(),
+        };
+        let slot = plan.names(RuleIdx(0)).named("CommandLine").unwrap();
+        let values = [Value {
+            slot,
+            kind: ValueKind::Text,
+            span,
+            element: 0,
+            node: 7,
+        }];
+        let subject = Subject {
+            kind: ViewKind::ProcessCreation,
+            class: RecordClass::Other,
+            values: &values,
+            node: 3,
+            source: &joined,
+        };
+        Why::of(&plan, RuleIdx(0), std::iter::once(subject))
+    }
+
+    fn line(matcher: Matcher) -> Search {
+        Search::Map(vec![item("CommandLine", vec![matcher])])
+    }
+
+    fn only(matcher: Matcher, arguments: Vec<&'static str>) -> WhyMatch {
+        let why = why(
+            vec![line(matcher)],
+            Condition::Selection(SelectionIdx(0)),
+            arguments,
+        );
+        why.views[0].selections[0].matches[0].clone()
+    }
+
+    #[test]
+    fn a_match_within_one_argument_points_at_that_argument() {
+        let perl = || vec!["perl", "-e", "use Socket;$i=1"];
+        let found = only(like("*USE socket*"), perl());
+        assert_eq!(found.path.as_deref(), Some("EXECVE.ARGV[2]"));
+        assert_eq!(found.value.as_deref(), Some("perl -e use Socket;$i=1"));
+        assert_eq!(found.matcher, "contains 'USE socket'");
+        let shell = || vec!["x/sh", "-c", "/sh"];
+        assert_eq!(
+            only(like("*/sh"), shell()).path.as_deref(),
+            Some("EXECVE.ARGV[2]")
+        );
+        assert_eq!(
+            only(like("X/*"), shell()).path.as_deref(),
+            Some("EXECVE.ARGV[0]")
+        );
+        assert_eq!(
+            only(like("/sh"), vec!["/sh"]).path.as_deref(),
+            Some("EXECVE.ARGV[0]")
+        );
+        // Across the blank between two arguments, or by a regular expression: the array.
+        assert_eq!(
+            only(like("*-e use*"), perl()).path.as_deref(),
+            Some("EXECVE.ARGV")
+        );
+        assert_eq!(
+            only(re("S.cket"), perl()).path.as_deref(),
+            Some("EXECVE.ARGV")
+        );
+    }
+
+    #[test]
+    fn only_selections_that_the_condition_asks_for_are_named() {
+        let condition = Condition::And(vec![
+            Condition::Selection(SelectionIdx(0)),
+            Condition::Not(Box::new(Condition::Selection(SelectionIdx(1)))),
+            Condition::Or(vec![
+                Condition::Selection(SelectionIdx(2)),
+                Condition::Selection(SelectionIdx(0)),
+            ]),
+        ]);
+        let why = why(
+            vec![
+                line(like("perl*")),
+                line(like("*ruby*")),
+                line(like("*python*")),
+            ],
+            condition,
+            vec!["perl"],
+        );
+        let names: Vec<&str> = why.views[0]
+            .selections
+            .iter()
+            .map(|selection| selection.name.as_str())
+            .collect();
+        assert_eq!(names, ["sel0"]);
+        assert!(!why.truncated);
+    }
+
+    #[test]
+    fn long_values_are_cut_around_the_match_and_say_so() {
+        let long: &'static str =
+            String::leak(format!("{}needle{}", "é".repeat(900), "x".repeat(900)));
+        let why = why(
+            vec![line(like("*needle*"))],
+            Condition::Selection(SelectionIdx(0)),
+            vec![long],
+        );
+        let value = why.views[0].selections[0].matches[0].value.clone().unwrap();
+        assert!(
+            value.starts_with('…') && value.ends_with('…') && value.contains("needle"),
+            "{value}"
+        );
+        assert!(why.truncated && value.len() < 300);
+    }
+
+    #[test]
+    fn why_stays_within_its_limit() {
+        let matchers = (0..200)
+            .map(|number| like(&format!("*a{}*", "*".repeat(number % 2))))
+            .collect::<Vec<_>>();
+        let searches = vec![Search::Any(matchers.into_iter().map(line).collect())];
+        let why = why(
+            searches,
+            Condition::Selection(SelectionIdx(0)),
+            vec!["a", "b"],
+        );
+        let size = serde_json::to_string(&why.views).unwrap().len();
+        assert!(
+            why.truncated && size <= WHY_BYTES_MAX && size > WHY_BYTES_MAX / 2,
+            "{size}"
+        );
+    }
+
+    #[test]
+    fn matchers_are_described_in_the_words_of_sigma() {
+        for (matcher, text) in [
+            (like("/bin/sh"), "is '/bin/sh'"),
+            (like("/bin/*"), "startswith '/bin/'"),
+            (like("*/sh"), "endswith '/sh'"),
+            (like("a?c*"), "is like 'a?c*'"),
+            (like(""), "is ''"),
+            (Matcher::Null, "is null or missing"),
+            (re("^a"), "re '^a'"),
+        ] {
+            assert_eq!(describe(&matcher), text);
+        }
+    }
 }
