@@ -204,37 +204,46 @@ impl AlertAsset {
 pub struct AlertProcess {
     /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<String>,
+    pub pid: Option<u64>,
     /// Parent's process id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ppid: Option<String>,
+    pub ppid: Option<u64>,
     /// Executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
-    /// Command line: the arguments joined by blanks.
+    /// Command line: the arguments joined by blanks; of an event that executes nothing, that of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
     /// Working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    /// User name, or number where there is no name.
+    /// Name of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Login user: who logged in, whatever the user is now.
+    /// Login id: who logged in, whoever the user is now; 4294967295 if nobody did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub auid: Option<String>,
-    /// Login session.
+    pub auid: Option<u64>,
+    /// Login session; 4294967295 if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// Terminal.
+    pub session: Option<u64>,
+    /// Terminal; `(none)` without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tty: Option<String>,
     /// Process labels that Laurel gave.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The parent.
+    /// Id of the container it runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The systemd services it belongs to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// Who started it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<AlertParent>,
+    /// The parent's parent and so on, as far as their starts have been seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<AlertAncestor>,
 }
 
 /// The parent of the process that acted.
@@ -242,11 +251,28 @@ pub struct AlertProcess {
 pub struct AlertParent {
     /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<String>,
+    pub pid: Option<u64>,
     /// Executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
-    /// Command line, if the parent's start has been seen.
+    /// The kernel's short name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// Command line, if its start has been seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_line: Option<String>,
+}
+
+/// A process further up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AlertAncestor {
+    /// Process id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u64>,
+    /// Executable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// Command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
 }

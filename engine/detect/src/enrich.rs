@@ -1,5 +1,6 @@
 //! From a match to an alert: the rule's text, what matched, the process, and an id that any repetition gives again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use sigma::{Level, Rule};
 use uuid::Uuid;
 
 use crate::alert::{
-    Alert, AlertAsset, AlertEngine, AlertFlags, AlertProcess, AlertRule, AlertSource, Attack,
-    RelatedRule, RuleText, level_name, shown, status_name,
+    Alert, AlertAncestor, AlertAsset, AlertEngine, AlertFlags, AlertParent, AlertProcess,
+    AlertRule, AlertSource, Attack, RelatedRule, RuleText, level_name, shown, status_name,
 };
 use crate::date::rfc3339;
 use crate::plan::{Plan, RuleIdx};
@@ -148,8 +149,40 @@ fn embedded(text: &[u8]) -> (String, bool) {
     (text, false)
 }
 
-fn process(_event: &Event<'_>) -> Option<AlertProcess> {
-    None
+fn process(event: &Event<'_>) -> Option<AlertProcess> {
+    let process = event.process();
+    let text = |text: Option<Cow<'_, [u8]>>| text.map(|text| shown(&text));
+    let texts = |texts: Vec<Cow<'_, [u8]>>| texts.iter().map(|text| shown(text)).collect();
+    let found = AlertProcess {
+        pid: process.pid,
+        ppid: process.ppid,
+        exe: text(process.exe),
+        command_line: text(process.command_line),
+        cwd: text(process.cwd),
+        user: text(process.user),
+        auid: process.auid,
+        session: process.session,
+        tty: text(process.tty),
+        labels: texts(process.labels),
+        container: text(process.container),
+        services: texts(process.services),
+        parent: process.parent.map(|parent| AlertParent {
+            pid: parent.pid,
+            exe: text(parent.exe),
+            comm: text(parent.comm),
+            command_line: text(parent.command_line),
+        }),
+        ancestors: process
+            .ancestors
+            .iter()
+            .map(|ancestor| AlertAncestor {
+                pid: ancestor.pid,
+                exe: (!ancestor.exe.is_empty()).then(|| shown(ancestor.exe)),
+                command_line: ancestor.command_line.map(shown),
+            })
+            .collect(),
+    };
+    (found != AlertProcess::default()).then_some(found)
 }
 
 /// Values of the fields that the rule's author wants to see, each once.

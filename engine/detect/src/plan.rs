@@ -372,6 +372,10 @@ impl Compiler {
                 );
                 facts.witness &= witness.is_some();
                 facts.classes.push(class);
+                self.fields.want_view(kind);
+                if kind == ViewKind::Record {
+                    self.fields.want_class(class);
+                }
                 draft.rules.push((index, condition));
             }
         }

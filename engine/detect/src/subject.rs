@@ -23,12 +23,15 @@ impl Source for Event<'_> {
         Event::bytes(self, span)
     }
 
-    fn path(&self, _node: u32) -> Option<String> {
-        None
+    fn path(&self, node: u32) -> Option<String> {
+        self.node_path(node)
     }
 
-    fn arguments(&self, _node: u32) -> Vec<(u32, &[u8])> {
-        Vec::new()
+    fn arguments(&self, node: u32) -> Vec<(u32, &[u8])> {
+        self.arguments_of(node)
+            .into_iter()
+            .map(|argument| (argument.node, argument.text))
+            .collect()
     }
 }
 
