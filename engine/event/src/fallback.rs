@@ -22,7 +22,7 @@ pub(crate) fn fill(text: &[u8], tape: &mut Tape, limits: &Limits) -> Result<(), 
         return Err(Fault::InvalidJson);
     }
     check_json(text)?;
-    write_nodes(text, tape).ok_or(Fault::InvalidJson)
+    write_nodes(text, tape)
 }
 
 /// The text as UTF-8. Cut within a last character it ended early; any other damage is no JSON.
@@ -90,19 +90,19 @@ impl Open<'_> {
     }
 }
 
-/// Writes the nodes of a text that is known to be valid. `None` if the root is no object, or if
-/// sonic-rs contradicts itself.
-fn write_nodes(text: &str, tape: &mut Tape) -> Option<()> {
+/// Writes the nodes of a text that is known to be valid: a fault if the root is no object, or if sonic-rs
+/// contradicts itself.
+fn write_nodes(text: &str, tape: &mut Tape) -> Result<(), Fault> {
     let mut writer = Writer { text, at: 0, tape };
     writer.skip_blanks();
     let root = text.trim_ascii();
     if !root.starts_with('{') {
-        return None;
+        return Err(Fault::InvalidJson);
     }
     let mut open = vec![];
     open.extend(writer.push(Span::NONE, root.len())?);
     while let Some(last) = open.last_mut() {
-        if let Some(len) = last.next_len().ok()? {
+        if let Some(len) = last.next_len().map_err(|_| Fault::InvalidJson)? {
             let key = match last {
                 Open::Object(..) => writer.key()?,
                 Open::Array(..) => Span::NONE,
@@ -115,7 +115,7 @@ fn write_nodes(text: &str, tape: &mut Tape) -> Option<()> {
             open.pop();
         }
     }
-    Some(())
+    Ok(())
 }
 
 /// Follows in the text what sonic-rs reports, to learn where it stands.
@@ -137,28 +137,31 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// The member's name that comes next; ends behind its colon.
-    fn key(&mut self) -> Option<Span> {
+    fn key(&mut self) -> Result<Span, Fault> {
         self.skip_blanks();
         let from = self.at + 1;
         let mut to = from;
         loop {
-            match self.text.as_bytes().get(to)? {
+            match self.text.as_bytes().get(to).ok_or(Fault::InvalidJson)? {
                 b'"' => break,
                 b'\\' => to += 2,
                 _ => to += 1,
             }
         }
         self.at = to + 1;
-        Some(Span::new(from, to))
+        Ok(Span::new(from, to))
     }
 
     /// Writes the node of the value of `len` bytes that comes next; for a container also what is to
     /// be read of it, and the position stays behind its opening bracket.
-    fn push(&mut self, key: Span, len: usize) -> Option<Option<Open<'a>>> {
+    fn push(&mut self, key: Span, len: usize) -> Result<Option<Open<'a>>, Fault> {
         self.skip_blanks();
-        let raw = self.text.get(self.at..self.at + len)?;
-        let index = u32::try_from(self.tape.nodes.len()).ok()?;
-        let (kind, open) = match raw.as_bytes().first()? {
+        let raw = self
+            .text
+            .get(self.at..self.at + len)
+            .ok_or(Fault::InvalidJson)?;
+        let index = u32::try_from(self.tape.nodes.len()).map_err(|_| Fault::Oversize)?;
+        let (kind, open) = match raw.as_bytes().first().ok_or(Fault::InvalidJson)? {
             b'"' => (Kind::String, None),
             b'{' => (
                 Kind::Object,
@@ -181,7 +184,7 @@ impl<'a> Writer<'a, '_> {
             next: index + 1,
         });
         self.at += if open.is_some() { 1 } else { len };
-        Some(open)
+        Ok(open)
     }
 
     /// Ends the container of this node, whose entries have all been written.

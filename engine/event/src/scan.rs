@@ -14,8 +14,8 @@
 
 #![expect(
     clippy::inline_always,
-    reason = "only as one function does the state of the scan stay in registers: 0.70 of a sonic-rs DOM parse \
-              on recorded lines, 0.95 with plain `inline`; for the same reason no cold function takes `self`"
+    reason = "only as one function does the state of the scan stay in registers: recorded lines take a third \
+              more time with plain `inline`; for the same reason no function that is kept apart takes `self`"
 )]
 
 use wide::{bytemuck, i8x16, u8x16};
@@ -23,7 +23,7 @@ use wide::{bytemuck, i8x16, u8x16};
 use crate::{Fault, Kind, Limits, Node, Span, Tape, fallback};
 
 /// Bytes per block: as many as a mask has bits.
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Nodes that a tape keeps room for between lines (1.5 MiB). More than that only a line far beyond the
 /// usual needs, and its memory is given back.
@@ -333,13 +333,12 @@ struct Quotes<'a> {
     /// Where the current block begins.
     base: usize,
     /// Quotes of the current block that have not been given yet.
-    quotes: u64,
+    left: u64,
     /// Marks of the current block.
     marks: u64,
     /// One behind the last mark of the blocks before the current one; 0 if there is none.
     marked_before: usize,
-    /// The current block ends in a backslash that escapes the first byte of the next.
-    escape_open: bool,
+    escapes: Escapes,
 }
 
 impl<'a> Quotes<'a> {
@@ -347,10 +346,10 @@ impl<'a> Quotes<'a> {
         let mut quotes = Self {
             text,
             base: 0,
-            quotes: 0,
+            left: 0,
             marks: 0,
             marked_before: 0,
-            escape_open: false,
+            escapes: Escapes { open: false },
         };
         quotes.load();
         quotes
@@ -358,7 +357,7 @@ impl<'a> Quotes<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        while self.quotes == 0 {
+        while self.left == 0 {
             let base = self.base + BLOCK;
             if base >= self.text.len() {
                 return None;
@@ -369,8 +368,8 @@ impl<'a> Quotes<'a> {
             self.base = base;
             self.load();
         }
-        let at = self.base + self.quotes.trailing_zeros() as usize;
-        self.quotes &= self.quotes - 1;
+        let at = self.base + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
         Some(at)
     }
 
@@ -389,67 +388,87 @@ impl<'a> Quotes<'a> {
     #[inline(always)]
     fn load(&mut self) {
         let rest = &self.text[self.base..];
-        let masks = match rest.first_chunk() {
-            Some(block) => Masks::of(block),
-            None => Masks::of_rest(rest),
-        };
-        self.quotes = masks.quotes;
-        self.marks = masks.marks;
-        if masks.marks != 0 || self.escape_open {
-            let (escaped, open) = escaped(&rest[..rest.len().min(BLOCK)], self.escape_open);
-            self.quotes &= !escaped;
-            self.escape_open = open;
+        match rest.first_chunk() {
+            Some(block) => self.take(block),
+            None => self.take(&padded(rest)),
         }
     }
-}
 
-/// Which bytes of a block are escaped by the backslash before them, and whether its last byte escapes
-/// the first of the next block. `open`: the block before ended so.
-#[cold]
-fn escaped(block: &[u8], mut open: bool) -> (u64, bool) {
-    let mut escaped = 0;
-    if open || memchr::memchr(b'\\', block).is_some() {
-        for (bit, &byte) in block.iter().enumerate() {
-            escaped |= u64::from(open) << bit;
-            open = !open && byte == b'\\';
-        }
-    }
-    (escaped, open)
-}
-
-/// Which bytes of a block are quotes, and which are marks.
-#[derive(Clone, Copy)]
-struct Masks {
-    quotes: u64,
-    marks: u64,
-}
-
-impl Masks {
     #[inline(always)]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let mut masks = Self {
-            quotes: 0,
-            marks: 0,
-        };
-        let (vectors, _) = block.as_chunks::<16>();
-        for (index, &vector) in vectors.iter().enumerate() {
-            let bytes = u8x16::new(vector);
-            // As signed numbers, bytes beyond ASCII lie below the blank like control bytes do.
-            let odd = bytemuck::cast::<_, i8x16>(bytes).simd_lt(i8x16::splat(0x20));
-            let codes = bytes.simd_eq(u8x16::splat(b'\\')) | bytes.simd_eq(u8x16::splat(b'%'));
-            let marks = codes | bytemuck::cast::<_, u8x16>(odd);
-            masks.quotes |=
-                u64::from(bytes.simd_eq(u8x16::splat(b'"')).to_bitmask()) << (16 * index);
-            masks.marks |= u64::from(marks.to_bitmask()) << (16 * index);
+    fn take(&mut self, block: &Block) {
+        self.left = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'"')));
+        self.marks = mask(block, |bytes| {
+            is_byte(bytes, b'\\') | is_byte(bytes, b'%') | is_odd(bytes)
+        });
+        if self.marks != 0 || self.escapes.open {
+            let first = u64::from(self.escapes.open);
+            self.left &= !(self.escapes.mask(block) << 1 | first);
         }
-        masks
+    }
+}
+
+type Block = [u8; BLOCK];
+
+/// The last, shorter block of a text, filled up with blanks.
+fn padded(rest: &[u8]) -> Block {
+    let mut block = [b' '; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
+/// One bit for each byte of the block that passes the test.
+#[inline(always)]
+fn mask(block: &Block, test: impl Fn(u8x16) -> u8x16) -> u64 {
+    let (vectors, _) = block.as_chunks::<16>();
+    let bits = vectors
+        .iter()
+        .map(|&vector| u64::from(test(u8x16::new(vector)).to_bitmask()));
+    bits.zip([0, 16, 32, 48])
+        .fold(0, |mask, (bits, shift)| mask | bits << shift)
+}
+
+#[inline(always)]
+fn is_byte(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
+}
+
+/// Control bytes and bytes beyond ASCII: as signed numbers, both lie below the blank.
+#[inline(always)]
+fn is_odd(bytes: u8x16) -> u8x16 {
+    bytemuck::cast(bytemuck::cast::<_, i8x16>(bytes).simd_lt(i8x16::splat(0x20)))
+}
+
+/// Finds escapes in one block of a text after the other.
+#[derive(Default)]
+pub(crate) struct Escapes {
+    /// The block before ended in a backslash that escapes the first byte of the next.
+    open: bool,
+}
+
+impl Escapes {
+    /// Offsets of the backslashes that begin an escape in the next block of the text, which is shorter than
+    /// [`BLOCK`] only at the text's end.
+    #[inline]
+    pub(crate) fn starts(&mut self, block: &[u8]) -> impl Iterator<Item = usize> + use<> {
+        let mut starts = self.mask(&block.try_into().unwrap_or_else(|_| padded(block)));
+        std::iter::from_fn(move || {
+            let bit = starts.trailing_zeros() as usize;
+            starts &= starts.wrapping_sub(1);
+            (bit < BLOCK).then_some(bit)
+        })
     }
 
-    /// The same for the last, shorter block.
-    fn of_rest(rest: &[u8]) -> Self {
-        let mut block = [b' '; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        Self::of(&block)
+    /// The same as a mask: every other backslash of each row of them.
+    #[inline]
+    fn mask(&mut self, block: &Block) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        let backslashes = mask(block, |bytes| is_byte(bytes, b'\\')) & !u64::from(self.open);
+        let firsts = backslashes & !(backslashes << 1);
+        // Adding its first bit to a row clears the row, so this finds the rows that begin on an even bit.
+        let even_rows = backslashes & !backslashes.wrapping_add(firsts & EVEN);
+        let starts = even_rows & EVEN | backslashes & !even_rows & !EVEN;
+        self.open = starts >> (BLOCK - 1) != 0;
+        starts
     }
 }
 
@@ -462,66 +481,77 @@ struct Seen {
 }
 
 /// Checks the bytes of a string between its quotes: control bytes and wrong escapes are refused.
+///
+/// Block by block, since a line in a shipper's string has an escape every few bytes.
 fn inspect(string: &[u8]) -> Result<Seen, Fault> {
     let mut seen = Seen {
         coded: false,
         beyond_ascii: false,
         cut_escape: false,
     };
-    let mut at = 0;
-    while let Some(&byte) = string.get(at) {
-        at += match byte {
-            b'\\' => {
-                seen.coded = true;
-                let Some(len) = escape(&string[at..])? else {
-                    seen.cut_escape = true;
-                    break;
-                };
-                len
+    let mut escapes = Escapes { open: false };
+    // Where the second half of a surrogate pair begins, which was checked with the first.
+    let mut second_half = None;
+    for (index, rest) in string.chunks(BLOCK).enumerate() {
+        let block = rest.try_into().unwrap_or_else(|_| padded(rest));
+        let beyond_ascii = mask(&block, |bytes| bytes);
+        if mask(&block, is_odd) & !beyond_ascii != 0 {
+            return Err(Fault::InvalidJson);
+        }
+        let mut starts = escapes.mask(&block);
+        seen.coded |= starts != 0 || mask(&block, |bytes| is_byte(bytes, b'%')) != 0;
+        seen.beyond_ascii |= beyond_ascii != 0;
+        while starts != 0 {
+            let at = index * BLOCK + starts.trailing_zeros() as usize;
+            starts &= starts - 1;
+            match string.get(at + 1) {
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
+                Some(b'u') if second_half == Some(at) => {}
+                Some(b'u') => match unicode_escape(&string[at + 2..])? {
+                    Unicode::Single => {}
+                    Unicode::Pair => second_half = Some(at + 6),
+                    Unicode::Cut => seen.cut_escape = true,
+                },
+                Some(_) => return Err(Fault::InvalidJson),
+                None => seen.cut_escape = true,
             }
-            0..0x20 => return Err(Fault::InvalidJson),
-            b'%' => {
-                seen.coded = true;
-                1
-            }
-            0x80.. => {
-                seen.beyond_ascii = true;
-                1
-            }
-            _ => 1,
-        };
+        }
     }
     Ok(seen)
 }
 
-/// Length of the escape that `text` begins with; `None` if the text ends within it. A surrogate must
-/// be half of a pair, since a lone one is no character.
-fn escape(text: &[u8]) -> Result<Option<usize>, Fault> {
-    match text.get(1) {
-        None => Ok(None),
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(Some(2)),
-        Some(b'u') => match hex4(&text[2..])? {
-            None => Ok(None),
-            Some(0xdc00..0xe000) => Err(Fault::InvalidJson),
-            Some(0xd800..0xdc00) => low_surrogate(&text[6..]),
-            Some(_) => Ok(Some(6)),
-        },
-        Some(_) => Err(Fault::InvalidJson),
+/// What a `\u` begins.
+enum Unicode {
+    Single,
+    /// Two escapes that together write one character.
+    Pair,
+    /// The text ends within it.
+    Cut,
+}
+
+/// What the text behind a `\u` makes of it. A surrogate must be half of a pair, since a lone one is no
+/// character.
+fn unicode_escape(text: &[u8]) -> Result<Unicode, Fault> {
+    match hex4(text)? {
+        None => Ok(Unicode::Cut),
+        Some(0xd800..0xdc00) => second_half(&text[4..]),
+        Some(0xdc00..0xe000) => Err(Fault::InvalidJson),
+        Some(_) => Ok(Unicode::Single),
     }
 }
 
-/// Length of a whole surrogate pair, if `text`, which follows the first half, begins with the second.
-fn low_surrogate(text: &[u8]) -> Result<Option<usize>, Fault> {
-    if !text.starts_with(br"\u") {
+/// Whether `text`, which follows the first half of a pair, begins with the second.
+fn second_half(text: &[u8]) -> Result<Unicode, Fault> {
+    let Some(digits) = text.strip_prefix(br"\u") else {
         return if br"\u".starts_with(text) {
-            Ok(None)
+            Ok(Unicode::Cut)
         } else {
             Err(Fault::InvalidJson)
         };
-    }
-    match hex4(&text[2..])? {
-        None => Ok(None),
-        Some(0xdc00..0xe000) => Ok(Some(12)),
+    };
+    match hex4(digits)? {
+        None => Ok(Unicode::Cut),
+        Some(0xdc00..0xe000) => Ok(Unicode::Pair),
         Some(_) => Err(Fault::InvalidJson),
     }
 }

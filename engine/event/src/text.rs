@@ -1,6 +1,8 @@
 //! Strings of the line as the bytes they stand for (N2): JSON escapes, then Laurel's percent codes,
 //! each exactly once.
 
+use crate::scan::{BLOCK, Escapes};
+
 /// Appends the bytes that a JSON string's inside stands for.
 ///
 /// `+` stays, a malformed code such as `%zz` stays as it is, half a surrogate pair becomes U+FFFD.
@@ -11,46 +13,81 @@ pub(crate) fn decode_into(raw: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends the inside of a JSON string without its escapes.
+///
+/// A line in a shipper's string has an escape every few bytes. So they are found block by block, as the
+/// scanner does it, and what lies between two of them is copied as one vector, too long: what is too much
+/// is written over by what follows.
 pub(crate) fn unescape_into(raw: &[u8], out: &mut Vec<u8>) {
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        let Some((&escape, behind)) = rest.split_first() else {
-            return;
-        };
-        rest = behind;
-        match escape {
-            b'n' => out.push(b'\n'),
-            b't' => out.push(b'\t'),
-            b'r' => out.push(b'\r'),
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            b'u' => rest = unescape_unicode(rest, out),
-            other => out.push(other),
+    if memchr::memchr(b'\\', raw).is_none() {
+        return out.extend_from_slice(raw);
+    }
+    let (mut read, mut write) = (0, out.len());
+    out.resize(write + raw.len() + VECTOR, 0);
+    let mut escapes = Escapes::default();
+    for (index, rest) in raw.chunks(BLOCK).enumerate() {
+        for at in escapes.starts(rest).map(|bit| index * BLOCK + bit) {
+            // The second half of a surrogate pair has been read with the first.
+            if at >= read {
+                write += copy(&raw[read..], at - read, &mut out[write..]);
+                read = unescape_one(raw, at, out, &mut write);
+            }
         }
     }
-    out.extend_from_slice(rest);
+    let rest = &raw[read..];
+    out[write..write + rest.len()].copy_from_slice(rest);
+    out.truncate(write + rest.len());
 }
 
-/// Appends what the digits behind `\u` stand for; gives what is left behind them, and behind the
-/// second half of a pair.
-fn unescape_unicode<'a>(digits: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let Some(first) = hex_unit(digits) else {
-        return digits;
+/// Bytes that are copied at once.
+const VECTOR: usize = 16;
+
+/// Copies the first `len` bytes, which is also what it returns, and maybe more up to [`VECTOR`].
+#[inline]
+fn copy(from: &[u8], len: usize, to: &mut [u8]) -> usize {
+    match (from.first_chunk::<VECTOR>(), to.first_chunk_mut()) {
+        (Some(vector), Some(to)) if len <= VECTOR => *to = *vector,
+        _ => to[..len].copy_from_slice(&from[..len]),
+    }
+    len
+}
+
+/// Writes what the escape at `at` stands for; returns where it ends. What it stands for is never longer.
+#[inline]
+fn unescape_one(raw: &[u8], at: usize, out: &mut [u8], write: &mut usize) -> usize {
+    let byte = match raw.get(at + 1) {
+        None => return at + 1,
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 8,
+        Some(b'f') => 12,
+        Some(b'u') => return unescape_unicode(raw, at + 2, out, write),
+        Some(&other) => other,
     };
-    let mut rest = &digits[4..];
+    out[*write] = byte;
+    *write += 1;
+    at + 2
+}
+
+/// Writes what the digits at `at`, behind `\u`, stand for; returns where they end, or the second half of
+/// a pair does.
+#[cold]
+fn unescape_unicode(raw: &[u8], at: usize, out: &mut [u8], write: &mut usize) -> usize {
+    let Some(first) = hex_unit(&raw[at..]) else {
+        return at;
+    };
+    let mut end = at + 4;
     let mut code = first;
     if (0xd800..0xdc00).contains(&first)
-        && let Some(second) = rest.strip_prefix(b"\\u").and_then(hex_unit)
+        && let Some(second) = raw[end..].strip_prefix(b"\\u").and_then(hex_unit)
         && (0xdc00..0xe000).contains(&second)
     {
         code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        rest = &rest[6..];
+        end += 6;
     }
     let decoded = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-    out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
-    rest
+    *write += decoded.encode_utf8(&mut out[*write..]).len();
+    end
 }
 
 fn hex_unit(digits: &[u8]) -> Option<u32> {
@@ -113,7 +150,9 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decimal, decode_into};
+    use proptest::prelude::*;
+
+    use super::{decimal, decode_into, unescape_into};
 
     fn decoded(raw: &str) -> Vec<u8> {
         let mut out = b"before".to_vec();
@@ -157,6 +196,44 @@ mod tests {
         assert_eq!(decimal(b"4294967295"), Some(4_294_967_295));
         for text in ["", "-1", "+1", " 1", "1.0", "18446744073709551616"] {
             assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// What `serde_json` makes of the inside of a string.
+    fn unescaped(raw: &str) -> String {
+        serde_json::from_str(&format!("\"{raw}\"")).unwrap()
+    }
+
+    #[test]
+    fn escapes_count_over_the_borders_of_blocks() {
+        for pad in 0..130 {
+            for escape in [
+                "\\\\",
+                "\\\"",
+                "\\n",
+                "\\u00e9",
+                "\\ud83d\\ude00",
+                "\\\\\\\\\\\\",
+            ] {
+                let raw = ["a".repeat(pad), escape.into(), "b".into(), escape.repeat(9)].concat();
+                let mut out = vec![];
+                unescape_into(raw.as_bytes(), &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), unescaped(&raw), "{raw}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn any_string_is_unescaped_like_serde_json_does(
+            pieces in prop::collection::vec("[a-z%]{0,30}|\\\\[\"\\\\/bfnrt]|\\\\u00[0-7][0-9a-fA-F]|\\\\ud83d\\\\ude00|ü", 0..30)
+        ) {
+            let raw = pieces.concat();
+            let mut out = b"before".to_vec();
+            unescape_into(raw.as_bytes(), &mut out);
+            prop_assert_eq!(String::from_utf8(out.split_off(6)).unwrap(), unescaped(&raw));
         }
     }
 }
