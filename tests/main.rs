@@ -2,4 +2,5 @@
 #![cfg(test)]
 
 mod kafka;
+mod rules;
 mod tidy;

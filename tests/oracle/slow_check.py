@@ -7,7 +7,8 @@ compiled, nothing is skipped. It is slow on purpose (about a minute for 24,000 e
 
 What it takes: Laurel lines (plain, or `.zst` through the program `zstd`) and Sigma rules (files or folders).
 What it gives: how often each view occurs, how many rules are routed, running and listed (with the reason), and per rule
-the number of matching events; with `--ids` also their 0-based line numbers; with `--json FILE` all of it as one object.
+the number of matching events; with `--ids` also their 0-based line numbers; with `--json FILE` all of it as one object; with `--views
+FILE` every view with its fields.
 What it needs: Python 3.9 and PyYAML.
 What it leaves out: shippers' envelopes (each line is a Laurel object, perhaps behind a prefix), correlations, filters,
 the modifiers that no Linux rule uses (windash, base64*, utf16*, expand, fieldref, dates), system call numbers that no view
@@ -191,6 +192,7 @@ def one(event, kind):
 
 
 def translation_prefix(syscall):
+    # CHOICE: each event is looked at by itself, so a record without a SYSCALL beside it keeps prefixed names.
     for name in syscall or ():
         if name.endswith("arch") and name != "arch":
             prefix = name[: -len("arch")]
@@ -966,8 +968,8 @@ def matches_native(rule, event):
     return rule.value(keyword_item, whole_map)
 
 
-def evaluate(rules, lines):
-    """-> (hits: rule id -> [line number], counts of views and curiosities)"""
+def evaluate(rules, lines, seen=lambda number, target, fields: None):
+    """-> (hits: rule id -> [line number], counts of views and curiosities); `seen` is told of every view."""
     by_target = collections.defaultdict(list)
     for rule in rules:
         by_target[route(rule)].append(rule)
@@ -988,12 +990,16 @@ def evaluate(rules, lines):
         }
         for target, found in views.items():
             counts[target] += len(found)
+            for fields in found:
+                seen(number, target, fields)
             for rule in by_target[target] if found else ():
                 if any(matches_view(rule, v) for v in found):
                     hits[rule.id].append(number)
         curiosities(event, views["process_creation"], counts)
         records = audit_records(event)
         counts["records"] += len(records)
+        for fields, _ in records:
+            seen(number, "records", fields)
         for rule in by_target["records"]:
             if any(matches_record(rule, fields, words) for fields, words in records):
                 hits[rule.id].append(number)
@@ -1048,6 +1054,7 @@ def main():
     parser.add_argument("--rules", action="append", required=True, help="Sigma file or folder; may be repeated")
     parser.add_argument("--ids", action="store_true", help="print line numbers of the matches")
     parser.add_argument("--json", help="write everything to this file")
+    parser.add_argument("--views", help="write every view to this file, one JSON object a line")
     parser.add_argument("--quiet", action="store_true")
     args = parser.parse_args()
     rules, failed = load_rules(args.rules, only_linux=True)
@@ -1058,7 +1065,15 @@ def main():
         "listed": sum(reason is not None for reason in listed.values()), "failed": failed,
     }
     lines = [line for path in args.files for line in strip_last(read_lines(path))]
-    hits, counts = evaluate(running, lines)
+    if args.views:
+        with open(args.views, "w", encoding="utf-8", errors="surrogateescape") as out:
+            def seen(number, target, fields):
+                row = {"line": number, "view": target, "fields": fields}
+                out.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
+
+            hits, counts = evaluate(running, lines, seen)
+    else:
+        hits, counts = evaluate(running, lines)
     if args.json:
         result = {"summary": summary, "views": dict(counts), "hits": hits,
                   "not_running": {r.id: listed[r.id] for r in rules if listed[r.id]}}

@@ -1,0 +1,392 @@
+//! The starter rules keep their word: each loads without a remark, runs, has its text complete and its
+//! cases beside it, and each case holds. On the recorded events the engine finds what a slow check in
+//! another language finds.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use detect::{Alert, Detector, Line, Plan, Source};
+use event::{Origin, ProcessCache, Profile};
+use expect_test::expect_file;
+use serde_json::Value;
+use sigma::{Level, Rule, SourceFile, yaml};
+
+/// More matches than this on the recorded fleet, and analysts switch a rule off.
+const MATCHES_ON_FLEET_MAX: usize = 36;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files below a folder that end in `.yml`, sorted.
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of rules") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "yml") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn is_fixture(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".test.yml")
+}
+
+fn source(path: &Path) -> SourceFile {
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    SourceFile {
+        name: path.to_string_lossy().into(),
+        text: text.into(),
+    }
+}
+
+/// Path below `rules/` and rule, one each.
+fn starter_rules() -> Vec<(PathBuf, Rule)> {
+    let folder = root().join("rules");
+    let paths = yaml_files(&folder).into_iter().filter(|p| !is_fixture(p));
+    let load = |path: PathBuf| {
+        let mut loaded = sigma::load(&[source(&path)]);
+        assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
+        assert_eq!(loaded.rules.len(), 1, "one rule in {}", path.display());
+        let below = path.strip_prefix(&folder).expect("below rules/").to_owned();
+        (below, loaded.rules.remove(0))
+    };
+    paths.map(load).collect()
+}
+
+/// A detector of these rules, all of which must run.
+fn detector(rules: Vec<Rule>) -> Detector {
+    let compiled = Plan::compile(rules);
+    let reasons = compiled
+        .not_running
+        .iter()
+        .map(|n| format!("{}: {}", n.rule.title, n.reason));
+    assert_eq!(reasons.collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(
+        compiled.diagnostics.is_empty(),
+        "{:#?}",
+        compiled.diagnostics
+    );
+    Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel()))
+}
+
+/// The alerts of some lines of one host, in order, each with the number of its line from 0.
+fn alerts(detector: &mut Detector, lines: &[u8], host: Option<&str>) -> Vec<(usize, Alert)> {
+    let mut cache = ProcessCache::new(256 << 20, 24 * 3_600_000);
+    let mut found = Vec::new();
+    let lines = lines.split(|b| *b == b'\n').enumerate();
+    for (number, bytes) in lines.filter(|(_, bytes)| !bytes.is_empty()) {
+        let line = Line {
+            bytes,
+            origin: Origin {
+                host: host.map(str::as_bytes),
+                scope: Some(b"test"),
+            },
+            source: Source::File {
+                file: "test",
+                line: number as u64 + 1,
+            },
+        };
+        let mut alerts = Vec::new();
+        detector
+            .run(&line, &mut cache, &mut alerts)
+            .unwrap_or_else(|fault| panic!("line {number}: {}", fault.code()));
+        found.extend(alerts.into_iter().map(|alert| (number, alert)));
+    }
+    found
+}
+
+fn read_lines(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    if path.extension().is_some_and(|e| e == "zst") {
+        zstd::decode_all(&bytes[..]).expect("zstd")
+    } else {
+        bytes
+    }
+}
+
+/// One entry of `cases` of a fixture.
+struct Case {
+    name: String,
+    lines: Vec<u8>,
+    host: Option<String>,
+    expects_alert: bool,
+    subset: Option<Value>,
+}
+
+fn fixture(rule: &Path) -> Vec<Case> {
+    let path = root().join("rules").join(rule).with_extension("test.yml");
+    let documents = yaml::read(&source(&path));
+    assert_eq!(documents.len(), 1, "one document in {}", path.display());
+    assert!(
+        documents[0].diagnostics.is_empty(),
+        "{:#?}",
+        documents[0].diagnostics
+    );
+    let document = documents[0].root.as_ref().expect("a document").to_json();
+    let document: Value = serde_json::from_str(&document).expect("JSON of a document");
+    let cases = document["cases"].as_array().expect("`cases` is a list");
+    let text = |case: &Value, key: &str| case[key].as_str().map(str::to_owned);
+    let read = |case: &Value| {
+        let keys = ["name", "event", "event_file", "host", "expect", "alert"];
+        let unknown = case
+            .as_object()
+            .expect("a map")
+            .keys()
+            .find(|k| !keys.contains(&&***k));
+        assert_eq!(unknown, None, "{}", path.display());
+        let lines = match (text(case, "event"), text(case, "event_file")) {
+            (Some(event), None) => event.into_bytes(),
+            (None, Some(file)) => read_lines(&path.with_file_name(file)),
+            _ => panic!("{}: one of `event`, `event_file`", path.display()),
+        };
+        Case {
+            name: text(case, "name").expect("`name`"),
+            lines,
+            host: text(case, "host"),
+            expects_alert: match case["expect"].as_str() {
+                Some("alert") => true,
+                Some("silent") => false,
+                other => panic!("{}: expect {other:?}", path.display()),
+            },
+            subset: case.get("alert").cloned(),
+        }
+    };
+    cases.iter().map(read).collect()
+}
+
+/// What of `expected` is not in `actual`: maps by key, lists by element in any order, the rest by value.
+fn missing(expected: &Value, actual: &Value, path: &str) -> Option<String> {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            expected.iter().find_map(|(key, value)| {
+                let path = format!("{path}.{key}");
+                match actual.get(key) {
+                    Some(actual) => missing(value, actual, &path),
+                    None => Some(format!("{path} is absent")),
+                }
+            })
+        }
+        (Value::Array(expected), Value::Array(actual)) => expected.iter().find_map(|value| {
+            let found = actual.iter().any(|a| missing(value, a, path).is_none());
+            (!found).then(|| format!("{path} has no {value}"))
+        }),
+        _ => (expected != actual).then(|| format!("{path} is {actual}, not {expected}")),
+    }
+}
+
+#[test]
+fn every_case_of_every_starter_rule_holds() {
+    let rules = starter_rules();
+    let mut detector = detector(rules.iter().map(|(_, rule)| rule.clone()).collect());
+    let mut wrong = Vec::new();
+    for (path, rule) in &rules {
+        for case in fixture(path) {
+            let found = alerts(&mut detector, &case.lines, case.host.as_deref());
+            let own = found.iter().map(|(_, alert)| alert);
+            let own: Vec<&Alert> = own.filter(|a| a.rule_key() == rule.key()).collect();
+            let fault = match (case.expects_alert, own.last(), &case.subset) {
+                (true, None, _) => Some("is silent".to_owned()),
+                (false, Some(_), _) => Some("alerts".to_owned()),
+                (true, Some(alert), Some(subset)) => {
+                    let alert = serde_json::from_str(&alert.to_json()).expect("alerts are JSON");
+                    missing(subset, &alert, "alert")
+                }
+                _ => None,
+            };
+            wrong.extend(fault.map(|f| format!("{}: {}: {f}", path.display(), case.name)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_starter_rule_has_an_alert_and_a_near_miss() {
+    for (path, _) in starter_rules() {
+        let cases = fixture(&path);
+        for expected in [true, false] {
+            let found = cases.iter().any(|case| case.expects_alert == expected);
+            assert!(found, "{}: no case with alert = {expected}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_starter_rule_tells_an_analyst_what_it_is() {
+    let mut ids = BTreeMap::new();
+    for (path, rule) in starter_rules() {
+        let at = path.display();
+        let id = rule.id.as_deref().expect("an id");
+        let is_v4 =
+            id.len() == 36 && id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]);
+        assert!(is_v4, "{at}: {id} is no version 4 UUID");
+        assert_eq!(
+            ids.insert(id.to_owned(), path.clone()),
+            None,
+            "{at}: {id} twice"
+        );
+        assert!(
+            rule.level.is_some() && rule.status.is_some(),
+            "{at}: level and status"
+        );
+        assert!(
+            rule.author.is_some() && rule.date.is_some(),
+            "{at}: author and date"
+        );
+        assert!(
+            rule.description.is_some_and(|d| d.len() > 60),
+            "{at}: description"
+        );
+        assert!(!rule.references.is_empty(), "{at}: references");
+        assert!(!rule.falsepositives.is_empty(), "{at}: falsepositives");
+        let technique = |tag: &String| tag.starts_with("attack.t1");
+        assert!(rule.tags.iter().any(technique), "{at}: an ATT&CK technique");
+        assert!(
+            rule.tags.iter().any(|t| !technique(t)),
+            "{at}: an ATT&CK tactic"
+        );
+    }
+}
+
+#[test]
+fn the_index_of_the_starter_rules_is_fresh() {
+    let path = root().join("rules/README.md");
+    let text = std::fs::read_to_string(&path).expect("rules/README.md");
+    let head = text.lines().take_while(|line| !line.starts_with("| ["));
+    let mut index: Vec<String> = head.map(str::to_owned).collect();
+    for (below, rule) in starter_rules() {
+        let source = &rule.logsource;
+        let view = source
+            .category
+            .as_deref()
+            .or(source.service.as_deref())
+            .expect("a view");
+        let needs = source.definition.as_deref().unwrap_or_else(|| match view {
+            "process_creation" => "execve catch-all",
+            "file_event" => "file watch or file-creating calls",
+            other => panic!("{}: `definition` says what {other} needs", below.display()),
+        });
+        let level = match rule.level.expect("a level") {
+            Level::Informational => "informational",
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+            Level::Critical => "critical",
+        };
+        let below = below.to_string_lossy().replace('\\', "/");
+        let title = &rule.title;
+        index.push(format!(
+            "| [{title}]({below}) | {level} | {view} | {needs} |"
+        ));
+    }
+    expect_file![path].assert_eq(&(index.join("\n") + "\n"));
+}
+
+#[test]
+fn starter_rules_are_quiet_on_a_busy_host() {
+    let mut detector = detector(starter_rules().into_iter().map(|(_, rule)| rule).collect());
+    let fleet = read_lines(&root().join("tests/data/fleet.jsonl.zst"));
+    let mut counts = BTreeMap::<String, usize>::new();
+    for (_, alert) in alerts(&mut detector, &fleet, None) {
+        *counts.entry(alert.title().to_owned()).or_default() += 1;
+    }
+    assert!(
+        counts.len() >= 10,
+        "the recorded attacks are seen: {counts:#?}"
+    );
+    for (title, count) in counts {
+        assert!(count <= MATCHES_ON_FLEET_MAX, "{title}: {count} matches");
+    }
+}
+
+#[test]
+fn the_engine_finds_what_a_slow_check_finds() {
+    let python = Command::new("python3").args(["-c", "import yaml"]).output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs Python 3 with PyYAML"
+        );
+        eprintln!("skipped: needs Python 3 with PyYAML");
+        return;
+    }
+    let shared = std::env::var_os("PYTHIA_SHARED").map(PathBuf::from);
+    let corpus = shared
+        .unwrap_or_else(|| root().join("../shared"))
+        .join("data/sigmahq");
+    let mut folders = vec![root().join("rules")];
+    let public = ["rules", "rules-threat-hunting", "rules-emerging-threats"];
+    folders.extend(
+        public
+            .map(|f| corpus.join(f))
+            .into_iter()
+            .filter(|f| f.is_dir()),
+    );
+
+    let files: Vec<SourceFile> = folders
+        .iter()
+        .flat_map(|folder| yaml_files(folder))
+        .filter(|path| !is_fixture(path))
+        .map(|path| source(&path))
+        .collect();
+    let mut rules = sigma::load(&files).rules;
+    rules.retain(|rule| rule.logsource.product.as_deref() == Some("linux"));
+    let plan = Arc::new(Plan::compile(rules).plan);
+    let mut detector = Detector::new(plan, Arc::new(Profile::laurel()));
+
+    for name in ["fleet.jsonl.zst", "container.jsonl.zst"] {
+        let data = root().join("tests/data").join(name);
+        let mut engine = BTreeMap::<String, Vec<usize>>::new();
+        for (number, alert) in alerts(&mut detector, &read_lines(&data), None) {
+            engine
+                .entry(alert.rule_key().to_owned())
+                .or_default()
+                .push(number);
+        }
+        assert_eq!(engine, slow_check(&folders, &data), "{name}");
+    }
+}
+
+/// Rule id and the numbers of the lines it matches, of rules that match any.
+fn slow_check(folders: &[PathBuf], data: &Path) -> BTreeMap<String, Vec<usize>> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let json = folder.path().join("result.json");
+    let mut command = Command::new("python3");
+    command
+        .arg(root().join("tests/oracle/slow_check.py"))
+        .arg("--quiet")
+        .arg("--json")
+        .arg(&json);
+    for folder in folders {
+        command.arg("--rules").arg(folder);
+    }
+    // Plain lines, so that the check needs no program to decompress.
+    let plain = folder.path().join("lines.jsonl");
+    std::fs::write(&plain, read_lines(data)).expect("a temporary file");
+    let output = command.arg(&plain).output().expect("python3 runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("a result")).expect("JSON");
+    let hits = result["hits"].as_object().expect("`hits` is a map");
+    let numbers = |lines: &Value| -> Vec<usize> {
+        serde_json::from_value(lines.clone()).expect("a list of line numbers")
+    };
+    let found = hits
+        .iter()
+        .map(|(rule, lines)| (rule.clone(), numbers(lines)));
+    found.filter(|(_, lines)| !lines.is_empty()).collect()
+}
