@@ -39,9 +39,18 @@ pub(crate) fn read(
     limits: &Limits,
     rescued: &mut u64,
 ) -> Result<(), Fault> {
-    let Err(fault) = fill(text, tape, limits) else {
-        return Ok(());
-    };
+    fill(text, tape, limits).or_else(|fault| rescue(fault, text, tape, limits, rescued))
+}
+
+/// Lets sonic-rs read what the scanner refused with this fault, which stands if sonic-rs refuses too.
+#[cold]
+fn rescue(
+    fault: Fault,
+    text: &[u8],
+    tape: &mut Tape,
+    limits: &Limits,
+    rescued: &mut u64,
+) -> Result<(), Fault> {
     fallback::fill(text, tape, limits).map_err(|_| fault)?;
     *rescued += 1;
     Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{fill, read};
+use super::{fill, read, rescue};
 use crate::harness::{limits, lines, scanner_agrees};
 use crate::{Fault, Limits, Profile, Tape};
 
@@ -355,9 +355,8 @@ fn equal_names_stay_on_the_tape_and_the_last_one_is_the_member() {
 }
 
 #[test]
-fn what_both_refuse_is_not_counted_as_rescued() {
-    let mut rescued = 0;
-    let mut tape = Tape::default();
+fn a_wrong_refusal_is_rescued_and_counted_and_a_right_one_stands() {
+    let (mut rescued, mut tape) = (0, Tape::default());
     assert_eq!(
         read(b"{\"a\":1", &mut tape, &limits(), &mut rescued),
         Err(Fault::Truncated)
@@ -367,6 +366,17 @@ fn what_both_refuse_is_not_counted_as_rescued() {
         Ok(())
     );
     assert_eq!(rescued, 0);
+    assert_eq!(
+        rescue(
+            Fault::InvalidJson,
+            b"{\"a\":[2]}",
+            &mut tape,
+            &limits(),
+            &mut rescued
+        ),
+        Ok(())
+    );
+    assert_eq!((rescued, tape.nodes.len()), (1, 3));
 }
 
 /// Text with all that is special to JSON, to percent codes and to blocks.
