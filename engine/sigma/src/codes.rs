@@ -18,7 +18,7 @@ pub struct Code {
 
 impl Code {
     /// A diagnostic with this code; label and help are added by the caller.
-    pub(crate) fn at(self, place: &Place, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn at(&self, place: &Place, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code: self.code,
             severity: self.severity,

@@ -2,6 +2,7 @@
 //!
 //! SIGMA: from weakest to strongest: `or`, `and`, `not`, `x of`, brackets.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::codes::{
@@ -14,6 +15,8 @@ use crate::{Condition, Place, SelectionIdx};
 
 /// Brackets and negations may lie this deep.
 const DEPTH_MAX: usize = 64;
+/// Longer conditions are refused.
+const BYTES_MAX: usize = 64 << 10;
 /// Terms after selectors are spread out.
 const TERMS_MAX: usize = 100_000;
 
@@ -21,9 +24,16 @@ const TERMS_MAX: usize = 100_000;
 pub(crate) fn parse(
     text: &str,
     place: &Place,
-    names: &[&str],
+    names: &Names<'_>,
     context: &mut Context<'_>,
 ) -> Option<Condition> {
+    if text.len() > BYTES_MAX {
+        context.report(LIMIT.at(
+            place,
+            format!("the condition has more than {BYTES_MAX} bytes"),
+        ));
+        return None;
+    }
     let parsed = Parser {
         text,
         tokens: tokens(text),
@@ -45,30 +55,47 @@ pub(crate) fn parse(
     }
 }
 
+/// The selections of a rule, in order and by name.
+pub(crate) struct Names<'a> {
+    list: Vec<&'a str>,
+    index: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(list: Vec<&'a str>) -> Self {
+        let index = list
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, at))
+            .collect();
+        Self { list, index }
+    }
+}
+
 struct Fault {
-    code: Code,
+    code: &'static Code,
     part: Range<usize>,
     message: String,
     help: Option<String>,
 }
 
 impl Fault {
-    fn new(code: Code, part: Range<usize>, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self {
+    fn new(code: &'static Code, part: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
             code,
             part,
             message: message.into(),
             help: None,
-        })
+        }
     }
 
-    fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+    fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 }
 
-type Result<T> = std::result::Result<T, Box<Fault>>;
+type Result<T> = std::result::Result<T, Fault>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
@@ -97,7 +124,7 @@ fn tokens(text: &str) -> Vec<(Token, Range<usize>)> {
         let end = at + c.len_utf8();
         match tokens.last_mut() {
             Some((Token::Word, range)) if token == Token::Word && range.end == at => {
-                range.end = end
+                range.end = end;
             }
             _ => tokens.push((token, at..end)),
         }
@@ -109,7 +136,7 @@ struct Parser<'a> {
     text: &'a str,
     tokens: Vec<(Token, Range<usize>)>,
     at: usize,
-    names: &'a [&'a str],
+    names: &'a Names<'a>,
     terms: usize,
 }
 
@@ -121,7 +148,7 @@ impl<'a> Parser<'a> {
         };
         match token {
             Token::Close => Err(Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 "this bracket closes nothing",
             )),
@@ -175,7 +202,7 @@ impl<'a> Parser<'a> {
         let Some((token, part)) = self.tokens.get(self.at).cloned() else {
             let end = self.text.len();
             return Err(Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 end..end,
                 "the condition ends where a selection is expected",
             ));
@@ -183,7 +210,7 @@ impl<'a> Parser<'a> {
         match token {
             Token::Open => self.bracket(part, depth),
             Token::Close => Err(Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 "a selection is missing before this bracket",
             )),
@@ -197,7 +224,7 @@ impl<'a> Parser<'a> {
     fn bracket(&mut self, part: Range<usize>, depth: usize) -> Result<Condition> {
         if depth == DEPTH_MAX {
             return Err(Fault::new(
-                LIMIT,
+                &LIMIT,
                 part,
                 format!("brackets lie more than {DEPTH_MAX} deep"),
             ));
@@ -211,7 +238,7 @@ impl<'a> Parser<'a> {
             }
             Some((_, other)) => Err(self.not_an_operator(other)),
             None => Err(Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 "this bracket is never closed",
             )),
@@ -220,34 +247,34 @@ impl<'a> Parser<'a> {
 
     fn selection(&mut self, part: Range<usize>) -> Result<Condition> {
         let word = self.text.get(part.clone()).unwrap_or_default();
-        if let Some(at) = self.names.iter().position(|name| *name == word) {
+        if let Some(at) = self.names.index.get(word).copied() {
             self.at += 1;
             return self.spread(&[at], part, Condition::Or);
         }
         if matches!(word, "and" | "or" | "of") {
             return Err(Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 format!("a selection is missing before `{word}`"),
             ));
         }
-        if let Some(fault) = self.wrong_case(word, &part) {
+        if let Some(fault) = wrong_case(word, &part) {
             return Err(fault);
         }
         if word == "them" || word.contains('*') {
             let fault = Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 format!("`{word}` stands without `1 of` or `all of`"),
             );
             return Err(fault.help(format!("write `1 of {word}` or `all of {word}`")));
         }
         let mut fault = Fault::new(
-            UNKNOWN_SELECTION,
+            &UNKNOWN_SELECTION,
             part,
             format!("there is no selection `{word}`"),
         );
-        fault.help = did_you_mean(word, self.names.iter().copied());
+        fault.help = did_you_mean(word, self.names.list.iter().copied());
         Err(fault)
     }
 
@@ -257,29 +284,29 @@ impl<'a> Parser<'a> {
         let join: fn(Vec<Condition>) -> Condition = match count {
             "1" | "any" => Condition::Or,
             "all" => Condition::And,
-            _ => return Err(self.wrong_count(count, part)),
+            _ => return Err(wrong_count(count, part)),
         };
         let of = self.tokens[self.at + 1].1.clone();
         let Some((Token::Word, target)) = self.tokens.get(self.at + 2).cloned() else {
             let fault = Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 of,
                 format!("`{count} of` needs a pattern or `them`"),
             );
             return Err(fault.help(format!("such as `{count} of selection_*`")));
         };
         let pattern = self.text.get(target.clone()).unwrap_or_default();
-        let chosen: Vec<usize> = (0..self.names.len())
-            .filter(|at| is_chosen(pattern, self.names[*at]))
+        let chosen: Vec<usize> = (0..self.names.list.len())
+            .filter(|at| is_chosen(pattern, self.names.list[*at]))
             .collect();
         if chosen.is_empty() {
             let mut fault = Fault::new(
-                EMPTY_SELECTOR,
+                &EMPTY_SELECTOR,
                 target,
                 format!("no selection matches `{pattern}`"),
             );
-            let names = self.names.join("`, `");
-            fault.help = did_you_mean(pattern, self.names.iter().copied())
+            let names = self.names.list.join("`, `");
+            fault.help = did_you_mean(pattern, self.names.list.iter().copied())
                 .or_else(|| (names.len() < 200).then(|| format!("the selections are `{names}`")));
             return Err(fault);
         }
@@ -296,7 +323,7 @@ impl<'a> Parser<'a> {
         self.terms += chosen.len();
         if self.terms > TERMS_MAX {
             return Err(Fault::new(
-                LIMIT,
+                &LIMIT,
                 part,
                 format!("the condition has more than {TERMS_MAX} terms"),
             ));
@@ -307,23 +334,23 @@ impl<'a> Parser<'a> {
     }
 
     /// Something stands where only an operator, a closing bracket or the end can.
-    fn not_an_operator(&self, part: Range<usize>) -> Box<Fault> {
+    fn not_an_operator(&self, part: Range<usize>) -> Fault {
         let word = self.text.get(part.clone()).unwrap_or_default();
         if word == "|" {
             return self.aggregation(part);
         }
-        if let Some(fault) = self.wrong_case(word, &part) {
+        if let Some(fault) = wrong_case(word, &part) {
             return fault;
         }
         match word.chars().next() {
             Some('(') => Fault::new(
-                CONDITION_SYNTAX,
+                &CONDITION_SYNTAX,
                 part,
                 "an operator is missing before this bracket",
             ),
             Some(c) if is_word(c) => {
                 let fault = Fault::new(
-                    CONDITION_SYNTAX,
+                    &CONDITION_SYNTAX,
                     part,
                     format!("an operator is missing before `{word}`"),
                 );
@@ -333,55 +360,55 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unexpected_character(&self, part: Range<usize>) -> Box<Fault> {
+    fn unexpected_character(&self, part: Range<usize>) -> Fault {
         let character = self.text.get(part.clone()).unwrap_or_default();
         let fault = Fault::new(
-            CONDITION_SYNTAX,
+            &CONDITION_SYNTAX,
             part,
             format!("`{character}` cannot stand in a condition"),
         );
         fault.help("names of selections consist of letters, digits, `_` and `-`")
     }
 
-    fn wrong_case(&self, word: &str, part: &Range<usize>) -> Option<Box<Fault>> {
-        let lower = word.to_ascii_lowercase();
-        if lower == word
-            || !matches!(
-                lower.as_str(),
-                "and" | "or" | "not" | "of" | "all" | "any" | "them"
-            )
-        {
-            return None;
-        }
-        let fault = Fault::new(
-            CONDITION_CASE,
-            part.clone(),
-            format!("`{word}` is not an operator"),
-        );
-        Some(fault.help(format!("write `{lower}` in lower case")))
-    }
-
-    fn wrong_count(&self, count: &str, part: Range<usize>) -> Box<Fault> {
-        if let Some(fault) = self.wrong_case(count, &part) {
-            return fault;
-        }
-        let fault = Fault::new(
-            CONDITION_COUNT,
-            part,
-            format!("`{count} of` does not exist in Sigma"),
-        );
-        fault.help("write `1 of`, `any of` or `all of`")
-    }
-
-    fn aggregation(&self, part: Range<usize>) -> Box<Fault> {
+    fn aggregation(&self, part: Range<usize>) -> Fault {
         let part = part.start..self.text.trim_end().len();
         let fault = Fault::new(
-            CONDITION_AGGREGATION,
+            &CONDITION_AGGREGATION,
             part,
             "aggregations were removed from conditions",
         );
         fault.help("write a correlation instead")
     }
+}
+
+fn wrong_case(word: &str, part: &Range<usize>) -> Option<Fault> {
+    let lower = word.to_ascii_lowercase();
+    if lower == word
+        || !matches!(
+            lower.as_str(),
+            "and" | "or" | "not" | "of" | "all" | "any" | "them"
+        )
+    {
+        return None;
+    }
+    let fault = Fault::new(
+        &CONDITION_CASE,
+        part.clone(),
+        format!("`{word}` is not an operator"),
+    );
+    Some(fault.help(format!("write `{lower}` in lower case")))
+}
+
+fn wrong_count(count: &str, part: Range<usize>) -> Fault {
+    if let Some(fault) = wrong_case(count, &part) {
+        return fault;
+    }
+    let fault = Fault::new(
+        &CONDITION_COUNT,
+        part,
+        format!("`{count} of` does not exist in Sigma"),
+    );
+    fault.help("write `1 of`, `any of` or `all of`")
 }
 
 /// One term stands for itself; nested joins of the same kind are kept as they are written.

@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use crate::codes::{
     ALL_WITH_ONE_VALUE, ARRAY_SYNTAX, CONDITION_MISSING, CONDITION_SYNTAX, EMPTY_SELECTION,
-    EMPTY_VALUES, NO_SELECTION, NULL_IN_LIST, TIMEFRAME, UNUSED_SELECTION, VALUE_SHAPE, WRONG_TYPE,
+    EMPTY_VALUES, LIMIT, NO_SELECTION, NULL_IN_LIST, TIMEFRAME, UNUSED_SELECTION, VALUE_SHAPE,
+    WRONG_TYPE,
 };
-use crate::condition;
+use crate::condition::{self, Names};
 use crate::context::{Context, string};
 use crate::modifier::Chain;
 use crate::yaml::{Entry, Kind, Node};
 use crate::{Condition, Detection, Field, Item, Matcher, Place, Quantifier, Search, Selection};
+
+/// Selections of one rule; the condition costs their number for each of its words.
+const SELECTIONS_MAX: usize = 1_000;
+/// Entries of a list of conditions.
+const CONDITIONS_MAX: usize = 100;
 
 /// Reads `detection`. All faults are reported; `None` if one of them is an error.
 pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection> {
@@ -40,7 +46,12 @@ pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection
         context.report(NO_SELECTION.at(&entry.place, message));
         return None;
     }
-    let condition = read_condition(condition, &entry.place, &names, context)?;
+    if names.len() > SELECTIONS_MAX {
+        let message = format!("the detection has more than {SELECTIONS_MAX} selections");
+        context.report(LIMIT.at(&entry.place, message));
+        return None;
+    }
+    let condition = read_condition(condition, &entry.place, &Names::new(names), context)?;
     let selections: Vec<Selection> = selections.into_iter().collect::<Option<_>>()?;
     warn_of_unused(&selections, &condition, context);
     Some(Detection {
@@ -241,7 +252,7 @@ fn warn_of_array_syntax(name: &str, line: &Entry, context: &mut Context<'_>) {
 fn read_condition(
     line: Option<&Entry>,
     place: &Place,
-    names: &[&str],
+    names: &Names<'_>,
     context: &mut Context<'_>,
 ) -> Option<Condition> {
     let Some(line) = line else {
@@ -253,6 +264,11 @@ fn read_condition(
         Kind::Sequence(nodes) => nodes.iter().collect(),
         _ => single.to_vec(),
     };
+    if nodes.len() > CONDITIONS_MAX {
+        let message = format!("the list has more than {CONDITIONS_MAX} conditions");
+        context.report(LIMIT.at(&line.place, message));
+        return None;
+    }
     let conditions: Vec<Option<Condition>> = nodes
         .iter()
         .map(|node| condition_text(node, names, context))
@@ -270,7 +286,7 @@ fn read_condition(
     }
 }
 
-fn condition_text(node: &Node, names: &[&str], context: &mut Context<'_>) -> Option<Condition> {
+fn condition_text(node: &Node, names: &Names<'_>, context: &mut Context<'_>) -> Option<Condition> {
     // A selection may be named `1`, which YAML takes for a number.
     let text = match &node.kind {
         Kind::Number(number) => Some(&*number.written),
@@ -315,7 +331,9 @@ fn mark_used(condition: &Condition, used: &mut [bool]) {
             }
         }
         Condition::And(terms) | Condition::Or(terms) => {
-            terms.iter().for_each(|term| mark_used(term, used))
+            for term in terms {
+                mark_used(term, used);
+            }
         }
         Condition::Not(term) => mark_used(term, used),
     }

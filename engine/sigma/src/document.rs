@@ -59,19 +59,18 @@ pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> O
     let name = name(entries, context);
     check_taxonomy(entries, context);
     let logsource = log_source(entries, &root.place, context);
-    let detection = match find(entries, "detection") {
-        Some(entry) => detection::read(entry, context),
-        None => {
-            report_missing("detection", entries, &root.place, context);
-            None
-        }
+    let detection = if let Some(entry) = find(entries, "detection") {
+        detection::read(entry, context)
+    } else {
+        report_missing("detection", entries, &root.place, context);
+        None
     };
     let references = [
         strings(entries, "references", context),
         strings(entries, "reference", context),
     ]
     .concat();
-    let mut rule = Rule {
+    let rule = Rule {
         place: root.place.clone(),
         version,
         title: title?,
@@ -109,7 +108,6 @@ pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> O
     if context.has_errors() {
         return None;
     }
-    rule.custom.shrink_to_fit();
     Some(rule)
 }
 
@@ -172,24 +170,24 @@ fn title(entries: &[Entry], place: &Place, context: &mut Context<'_>) -> Option<
 }
 
 /// The outer `None` is an error.
+#[expect(
+    clippy::option_option,
+    reason = "an error and an absent value are different things"
+)]
 fn name(entries: &[Entry], context: &mut Context<'_>) -> Option<Option<String>> {
     let Some(entry) = find(entries, "name") else {
         return Some(None);
     };
-    match string(&entry.value).filter(|name| !name.is_empty()) {
-        Some(name) => Some(Some(name.to_owned())),
-        None => {
-            let message = format!(
-                "the name must be a non-empty string, this is {}",
-                entry.value.kind_name()
-            );
-            context.report_with_help(
-                WRONG_TYPE.at(&entry.value.place, message),
-                "other documents refer to the rule by it; quote it or remove it",
-            );
-            None
-        }
+    if let Some(name) = string(&entry.value).filter(|name| !name.is_empty()) {
+        return Some(Some(name.to_owned()));
     }
+    let message = format!(
+        "the name must be a non-empty string, this is {}",
+        entry.value.kind_name()
+    );
+    let help = "other documents refer to the rule by it; quote it or remove it";
+    context.report_with_help(WRONG_TYPE.at(&entry.value.place, message), help);
+    None
 }
 
 fn check_taxonomy(entries: &[Entry], context: &mut Context<'_>) {

@@ -1,7 +1,6 @@
 //! Files to rules: documents one by one, `action` documents, uniqueness, and the order of diagnostics.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -226,18 +225,16 @@ impl Inherited {
                     self.with_global(own, context)
                 }
             }
-            Some("repeat") => match self.previous.take() {
-                Some(previous) => {
-                    let merged = self.merge(&previous, &own, &place, context, None)?;
-                    self.previous = Some(merged.clone());
-                    Some(merged)
-                }
-                None => {
+            Some("repeat") => {
+                let Some(previous) = self.previous.take() else {
                     context
                         .report(ACTION.at(&action.place, "there is no rule before it to repeat"));
-                    None
-                }
-            },
+                    return None;
+                };
+                let merged = self.merge(&previous, &own, &place, context, None)?;
+                self.previous = Some(merged.clone());
+                Some(merged)
+            }
             other => {
                 let message = match other {
                     Some(word) => format!("there is no action `{word}`"),
@@ -364,14 +361,14 @@ fn version_of(texts: &[&str]) -> String {
     for text in texts {
         hash.update(text.as_bytes());
     }
-    hash.finalize()
+    let digest = hash.finalize();
+    let digits = digest
         .iter()
         .take(16)
-        .fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        .flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// Id or title.

@@ -23,6 +23,9 @@ const DASH_SITES_LISTED: usize = 2;
 /// Dash positions up to which variants are listed for an encoding, which leaves no other way (`5^4`).
 const DASH_SITES_MAX: usize = 4;
 
+/// Longer regular expressions are refused: each class of Unicode takes kilobytes.
+const REGEX_BYTES_MAX: usize = 16 << 10;
+
 /// Each modifier with its other names.
 const MODIFIERS: [(&str, Modifier); 34] = [
     ("contains", Modifier::Anchor(Anchor::Contains)),
@@ -95,6 +98,10 @@ enum Type {
 
 /// A checked chain of modifiers.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says that a modifier is given"
+)]
 pub(crate) struct Chain {
     /// No field name stands before the first `|`.
     pub(crate) is_keyword: bool,
@@ -139,16 +146,15 @@ impl Chain {
         for name in modifiers.into_iter().flatten() {
             let part = at..at + name.len();
             at = part.end + 1;
-            match MODIFIERS.iter().find(|(known, _)| *known == name) {
-                Some((_, modifier)) => links.push(Link {
+            if let Some((_, modifier)) = MODIFIERS.iter().find(|(known, _)| *known == name) {
+                links.push(Link {
                     name,
                     modifier: *modifier,
                     part,
-                }),
-                None => {
-                    report_unknown(name, &context.inside(place, key, part), context);
-                    sound = false;
-                }
+                });
+            } else {
+                report_unknown(name, &context.inside(place, key, part), context);
+                sound = false;
             }
         }
         let mut chain = Self::plain(field.is_empty());
@@ -497,6 +503,11 @@ impl Chain {
         node: &Node,
         context: &mut Context<'_>,
     ) -> Option<Matcher> {
+        if source.len() > REGEX_BYTES_MAX {
+            let message = format!("the regular expression has more than {REGEX_BYTES_MAX} bytes");
+            context.report(LIMIT.at(&node.place, message));
+            return None;
+        }
         let has = |flag| self.flags.contains(&flag);
         let regex = Regex {
             source: source.into(),
@@ -611,16 +622,11 @@ fn cidr(node: &Node, context: &mut Context<'_>) -> Option<Matcher> {
     let Some(text) = string(node) else {
         return wrong_kind(node, "`cidr` takes a network such as 10.0.0.0/8", context);
     };
-    let network: ipnet::IpNet = match text.parse() {
-        Ok(network) => network,
-        Err(_) => {
-            let message = format!("`{text}` is not a network");
-            context.report_with_help(
-                CIDR.at(&node.place, message),
-                "write address/prefix, such as 10.0.0.0/8",
-            );
-            return None;
-        }
+    let Ok(network) = text.parse::<ipnet::IpNet>() else {
+        let message = format!("`{text}` is not a network");
+        let help = "write address/prefix, such as 10.0.0.0/8";
+        context.report_with_help(CIDR.at(&node.place, message), help);
+        return None;
     };
     if network.addr() != network.network() {
         let message = format!("`{text}` has bits set behind its prefix");

@@ -108,16 +108,12 @@ fn without_escapes(text: &str) -> Vec<Segment<'_>> {
     let mut segments = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
-        match after.split_once('%').filter(|(name, _)| is_name(name)) {
-            Some((name, after)) => {
-                segments.extend([Segment::Text(before), Segment::Name(name)]);
-                rest = after;
-            }
-            None => {
-                segments.extend([Segment::Text(before), Segment::Text("%")]);
-                rest = after;
-            }
-        }
+        let named = after.split_once('%').filter(|(name, _)| is_name(name));
+        let (middle, after) = named.map_or((Segment::Text("%"), after), |(name, after)| {
+            (Segment::Name(name), after)
+        });
+        segments.extend([Segment::Text(before), middle]);
+        rest = after;
     }
     segments.push(Segment::Text(rest));
     segments

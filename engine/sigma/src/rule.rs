@@ -135,7 +135,7 @@ pub enum Search {
     /// element.
     Map(Vec<Item>),
     /// A list: any of these.
-    Any(Vec<Search>),
+    Any(Vec<Self>),
 }
 
 /// One line of a map, or one keyword list.
@@ -206,7 +206,7 @@ pub enum Matcher {
     Time(TimePart, i64),
     /// Any of these: the variants of *one* value (`windash`, `base64offset`, `expand`) where all values
     /// of the item must be met. Not nested. Empty: holds nowhere (`expand` of an empty table).
-    AnyOf(Vec<Matcher>),
+    AnyOf(Vec<Self>),
 }
 
 /// Numeric comparison.
@@ -270,9 +270,9 @@ pub enum Condition {
     /// A selection holds.
     Selection(SelectionIdx),
     /// All hold; not empty.
-    And(Vec<Condition>),
+    And(Vec<Self>),
     /// One holds; not empty.
-    Or(Vec<Condition>),
+    Or(Vec<Self>),
     /// It does not hold.
-    Not(Box<Condition>),
+    Not(Box<Self>),
 }

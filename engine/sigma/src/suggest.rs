@@ -10,13 +10,15 @@ pub(crate) fn closest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let length = word.chars().count();
-    if length < 2 || length > WORD_MAX {
+    if !(2..=WORD_MAX).contains(&length) {
         return None;
     }
     let allowed = if length <= 5 { 1 } else { 2 };
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != word && candidate.len() <= 4 * WORD_MAX)
+        .filter(|candidate| {
+            *candidate != word && candidate.chars().count().abs_diff(length) <= allowed
+        })
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

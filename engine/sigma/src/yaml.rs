@@ -6,7 +6,7 @@
 //! what aliases add.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, hash_map};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{Diagnostic, Place, SourceFile};
 pub const FILE_BYTES_MAX: usize = 4 << 20;
 /// Deeper lists and maps are refused.
 pub const NESTING_MAX: usize = 64;
-/// What all aliases of a document may add, each node counted as 64 bytes and its text.
+/// What all anchors and aliases of a document may copy, each node counted as 64 bytes and its text.
 pub const ALIAS_BYTES_MAX: usize = 4 << 20;
 
 /// A value and where it stands.
@@ -143,7 +143,7 @@ impl Node {
             Kind::Null => json.push_str("null"),
             Kind::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
             Kind::Number(number) if number.form == NumberForm::LeadingZeros => {
-                write_json_string(&number.written, json)
+                write_json_string(&number.written, json);
             }
             Kind::Number(number) => json.push_str(&number.canonical),
             Kind::String(text) => write_json_string(text, json),
@@ -201,6 +201,10 @@ impl Node {
     }
 }
 
+const HEX: [char; 16] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+];
+
 fn write_json_string(text: &str, json: &mut String) {
     json.push('"');
     for c in text.chars() {
@@ -210,7 +214,12 @@ fn write_json_string(text: &str, json: &mut String) {
             '\n' => json.push_str("\\n"),
             '\r' => json.push_str("\\r"),
             '\t' => json.push_str("\\t"),
-            c if c < ' ' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c < ' ' => {
+                json.push_str("\\u00");
+                json.extend(
+                    [u32::from(c) >> 4, u32::from(c) & 0xf].map(|digit| HEX[digit as usize]),
+                );
+            }
             c => json.push(c),
         }
     }
@@ -428,19 +437,19 @@ impl<'a> Composer<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let place = self.place(span);
                 let kind = self.scalar(&text, style, tag.as_deref(), &place);
-                Ok(self.anchored(anchor, Node { kind, place }))
+                self.anchored(anchor, Node { kind, place })
             }
             Event::SequenceStart(anchor, tag) => {
                 let place = self.place(span);
                 self.check_collection(tag.as_deref(), "seq", depth, &place)?;
                 let node = self.sequence(place, depth)?;
-                Ok(self.anchored(anchor, node))
+                self.anchored(anchor, node)
             }
             Event::MappingStart(anchor, tag) => {
                 let place = self.place(span);
                 self.check_collection(tag.as_deref(), "map", depth, &place)?;
                 let node = self.mapping(place, depth)?;
-                Ok(self.anchored(anchor, node))
+                self.anchored(anchor, node)
             }
             Event::Alias(anchor) => self.alias(anchor, span, depth),
             _ => Err(Box::new(
@@ -469,7 +478,8 @@ impl<'a> Composer<'a> {
 
     fn mapping(&mut self, mut place: Place, depth: usize) -> Result<Node, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        // Key to line.
+        let mut seen: HashMap<Arc<str>, u32> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -478,25 +488,18 @@ impl<'a> Composer<'a> {
             let (key, key_place) = self.key(event, span)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            if seen.insert(Arc::clone(&key)) {
-                entries.push(Entry {
-                    key,
-                    place: key_place,
-                    value,
-                });
-            } else {
-                let first = entries
-                    .iter()
-                    .find(|entry| entry.key == key)
-                    .map_or(0, |entry| entry.place.line);
-                let mut fault = DUPLICATE_KEY.at(
-                    &key_place,
-                    format!("the key `{key}` stands here a second time"),
-                );
-                fault.help = Some(format!(
-                    "the first is in line {first}; join the two or rename one"
-                ));
-                self.diagnostics.push(fault);
+            match seen.entry(Arc::clone(&key)) {
+                hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(key_place.line);
+                    entries.push(Entry {
+                        key,
+                        place: key_place,
+                        value,
+                    });
+                }
+                hash_map::Entry::Occupied(first) => {
+                    self.report_duplicate(&key, *first.get(), &key_place);
+                }
             }
         }
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
@@ -513,6 +516,15 @@ impl<'a> Composer<'a> {
         })
     }
 
+    fn report_duplicate(&mut self, key: &str, first: u32, place: &Place) {
+        let mut fault =
+            DUPLICATE_KEY.at(place, format!("the key `{key}` stands here a second time"));
+        fault.help = Some(format!(
+            "the first is in line {first}; join the two or rename one"
+        ));
+        self.diagnostics.push(fault);
+    }
+
     /// Keys are scalars or aliases of scalars.
     fn key(&mut self, event: Event<'a>, span: Span) -> Result<(Arc<str>, Place), Stop> {
         let place = self.place(span);
@@ -525,7 +537,7 @@ impl<'a> Composer<'a> {
                         kind,
                         place: place.clone(),
                     },
-                );
+                )?;
                 Ok((text.into(), place))
             }
             Event::Alias(anchor) => {
@@ -548,35 +560,37 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn anchored(&mut self, anchor: usize, node: Node) -> Node {
+    fn anchored(&mut self, anchor: usize, node: Node) -> Result<Node, Stop> {
         if anchor != 0 {
+            self.count_copy(&node, &node.place)?;
             self.anchors.insert(anchor, node.clone());
         }
-        node
+        Ok(node)
+    }
+
+    /// Counts a copy before it is made: aliases of aliases grow exponentially.
+    fn count_copy(&mut self, node: &Node, place: &Place) -> Result<(), Stop> {
+        self.alias_bytes = self.alias_bytes.saturating_add(node.weight());
+        if self.alias_bytes > ALIAS_BYTES_MAX {
+            let message = format!("anchors and aliases copy more than {ALIAS_BYTES_MAX} bytes");
+            return Err(Box::new(LIMIT.at(place, message)));
+        }
+        Ok(())
     }
 
     fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Stop> {
         let place = self.place(span);
-        let Some(target) = self.anchors.get(&anchor) else {
-            return Err(Box::new(
-                YAML_SYNTAX.at(&place, "this alias stands inside of what it names"),
-            ));
+        let Some(target) = self.anchors.remove(&anchor) else {
+            let message = "this alias stands inside of what it names";
+            return Err(Box::new(YAML_SYNTAX.at(&place, message)));
         };
-        // The weight is taken before the copy: aliases of aliases grow exponentially.
-        self.alias_bytes = self.alias_bytes.saturating_add(target.weight());
-        if self.alias_bytes > ALIAS_BYTES_MAX {
-            return Err(Box::new(LIMIT.at(
-                &place,
-                format!("aliases add more than {ALIAS_BYTES_MAX} bytes"),
-            )));
-        }
+        self.count_copy(&target, &place)?;
         if depth + target.depth() > NESTING_MAX {
             return Err(Box::new(too_deep(&place)));
         }
-        Ok(Node {
-            kind: target.kind.clone(),
-            place,
-        })
+        let kind = target.kind.clone();
+        self.anchors.insert(anchor, target);
+        Ok(Node { kind, place })
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: &Place) -> Kind {

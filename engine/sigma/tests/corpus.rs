@@ -1,4 +1,5 @@
-//! Every rule of the public SigmaHQ corpus loads, where the corpus is at hand.
+//! Every rule of the public `SigmaHQ` corpus loads, where the corpus is at hand.
+#![cfg(test)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
