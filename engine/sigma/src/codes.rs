@@ -51,6 +51,7 @@ codes! {
     DUPLICATE_KEY "R003" Error "duplicate-key" "A map has the same key twice; one of the two would be lost";
     YAML_TAG "R004" Error "yaml-tag" "A YAML tag outside the core schema, or one that its value does not fit";
     NOT_A_MAP "R005" Error "not-a-map" "A document of a rule file is not a map of attributes";
+    MORE_FAULTS "R006" Warning "more-faults" "A document has more faults than are listed";
 
     MISSING_ATTRIBUTE "R010" Error "missing-attribute" "A rule lacks an attribute that Sigma demands";
     WRONG_TYPE "R011" Error "wrong-type" "An attribute that a rule cannot do without has the wrong type";

@@ -217,6 +217,7 @@ impl<'a> Parser<'a> {
             Token::Pipe => Err(self.aggregation(part)),
             Token::Other => Err(self.unexpected_character(part)),
             Token::Word if self.word(self.at + 1) == Some("of") => self.selector(part),
+            Token::Word if self.word(self.at + 1) == Some("OF") => Err(self.upper_case_of()),
             Token::Word => self.selection(part),
         }
     }
@@ -276,6 +277,12 @@ impl<'a> Parser<'a> {
         );
         fault.help = did_you_mean(word, self.names.list.iter().copied());
         Err(fault)
+    }
+
+    fn upper_case_of(&self) -> Fault {
+        let part = self.tokens[self.at + 1].1.clone();
+        let fault = Fault::new(&CONDITION_CASE, part, "`OF` is not an operator");
+        fault.help("write `of` in lower case")
     }
 
     /// `1 of x*`, `any of them`, `all of x*`; stands at the count.

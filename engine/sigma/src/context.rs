@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::diagnostic::Reports;
 use crate::yaml::Node;
-use crate::{Diagnostic, Place, Severity, SourceFile};
+use crate::{Diagnostic, Place, SourceFile};
 
 /// Values of `%name%` by name, for `expand`. A name with an empty list is known and matches nothing.
 pub type Placeholders = BTreeMap<String, Vec<String>>;
@@ -22,23 +23,21 @@ pub struct Options {
 pub(crate) struct Context<'a> {
     pub(crate) file: &'a SourceFile,
     pub(crate) options: &'a Options,
-    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) reports: Reports,
 }
 
 impl Context<'_> {
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        self.reports.push(diagnostic);
     }
 
     pub(crate) fn report_with_help(&mut self, mut diagnostic: Diagnostic, help: impl Into<String>) {
         diagnostic.help = Some(help.into());
-        self.diagnostics.push(diagnostic);
+        self.reports.push(diagnostic);
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.reports.has_errors()
     }
 
     /// The place of a part of a scalar. Falls back to the whole scalar where its text is not in the file as

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::codes::MORE_FAULTS;
+
 /// How bad it is. An error keeps its document from running; a warning does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -22,6 +24,59 @@ pub struct Place {
     pub column: u32,
     /// Byte range in the file's text, for carets.
     pub bytes: (u32, u32),
+}
+
+/// Diagnostics of one document; of each severity at most [`Reports::MAX`] are kept, the rest is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    list: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Reports {
+    /// A person reads no more at once, and a hostile file could otherwise have millions.
+    pub(crate) const MAX: usize = 100;
+
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        let count = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= Self::MAX {
+            self.list.push(diagnostic);
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The list, with a word at its last place about what is not in it.
+    pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
+        let more = self.errors.saturating_sub(Self::MAX) + self.warnings.saturating_sub(Self::MAX);
+        if let Some(last) = self.list.last().filter(|_| more > 0) {
+            let message = format!("the document has {more} more faults, which are not listed");
+            let note = MORE_FAULTS.at(&last.place, message);
+            self.list.push(note);
+        }
+        self.list
+    }
+}
+
+impl From<Vec<Diagnostic>> for Reports {
+    fn from(list: Vec<Diagnostic>) -> Self {
+        let mut reports = Self::default();
+        for diagnostic in list {
+            reports.push(diagnostic);
+        }
+        reports
+    }
 }
 
 /// One thing to say about one place.

@@ -429,15 +429,19 @@ fn log_source(entries: &[Entry], place: &Place, context: &mut Context<'_>) -> Op
         report_missing("logsource", entries, place, context);
         return None;
     };
-    let Some(lines) = entry.value.as_mapping().filter(|lines| !lines.is_empty()) else {
+    let help = "name at least one of `category`, `product`, `service`";
+    let Some(lines) = entry.value.as_mapping() else {
         let message = format!(
-            "the log source must be a non-empty map, this is {}",
+            "the log source must be a map, this is {}",
             entry.value.kind_name()
         );
-        let help = "name at least one of `category`, `product`, `service`";
         context.report_with_help(LOG_SOURCE.at(&entry.place, message), help);
         return None;
     };
+    if lines.is_empty() {
+        context.report_with_help(LOG_SOURCE.at(&entry.place, "the log source is empty"), help);
+        return None;
+    }
     let mut source = LogSource::default();
     let mut sound = true;
     for line in lines {

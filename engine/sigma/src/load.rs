@@ -55,6 +55,8 @@ pub fn load_with(files: &[SourceFile], options: &Options) -> Loaded {
     loaded
         .diagnostics
         .sort_by(|left, right| left.place.cmp(&right.place).then(left.code.cmp(right.code)));
+    // What a repeat inherits is read twice.
+    loaded.diagnostics.dedup();
     loaded
 }
 
@@ -99,9 +101,13 @@ impl Loader<'_> {
         let mut context = Context {
             file,
             options: self.options,
-            diagnostics: document.diagnostics,
+            reports: document.diagnostics.into(),
         };
-        let mut label = None;
+        let mut label = if document.root.is_none() {
+            label_in(text)
+        } else {
+            None
+        };
         if let Some(root) = document.root {
             label = label_of(&root);
             let own = Merged {
@@ -112,14 +118,13 @@ impl Loader<'_> {
                 self.loaded.rules.push(rule);
             }
         }
-        let label = label.or_else(|| label_in(text));
         let labelled = |mut diagnostic: Diagnostic| {
             diagnostic.rule.clone_from(&label);
             diagnostic
         };
         self.loaded
             .diagnostics
-            .extend(context.diagnostics.into_iter().map(labelled));
+            .extend(context.reports.into_list().into_iter().map(labelled));
     }
 
     /// The rule of a document, if it is one and is sound.
@@ -387,7 +392,8 @@ fn label_in(text: &str) -> Option<String> {
     let attribute = |key: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
         let value = value.trim_matches(['"', '\'']);
-        (!value.is_empty()).then(|| value.to_owned())
+        let is_word = !value.is_empty() && !value.contains(char::is_control);
+        is_word.then(|| value.to_owned())
     };
     attribute("id:").or_else(|| attribute("title:"))
 }

@@ -135,15 +135,16 @@ impl Chain {
 
     /// Reads what follows the field name in `key`. Reports all faults of the chain; `None` if it has any.
     pub(crate) fn read(key: &str, place: &Place, context: &mut Context<'_>) -> Option<Self> {
+        let (field, modifiers) = key
+            .split_once('|')
+            .map_or((key, None), |(field, rest)| (field, Some(rest)));
         let mut links: Vec<Link<'_>> = Vec::new();
-        let mut at = key.find('|').map_or(key.len(), |bar| bar + 1);
-        let field = key.get(..at.saturating_sub(1)).unwrap_or_default();
+        let mut at = field.len() + 1;
         let mut sound = true;
-        let modifiers = key
-            .get(at..)
-            .filter(|_| key.contains('|'))
-            .map(|rest| rest.split('|'));
-        for name in modifiers.into_iter().flatten() {
+        for name in modifiers
+            .into_iter()
+            .flat_map(|modifiers| modifiers.split('|'))
+        {
             let part = at..at + name.len();
             at = part.end + 1;
             if let Some((_, modifier)) = MODIFIERS.iter().find(|(known, _)| *known == name) {
@@ -463,10 +464,10 @@ impl Chain {
             match encoded {
                 Ok(encoded) => variants = encoded.concat(),
                 Err(EncodeError::Wildcard) => {
-                    return wrong_kind(node, "Base64 of a wildcard is not known", context);
+                    return wrong_value(node, "Base64 of a wildcard is not known", context);
                 }
                 Err(EncodeError::NotText) => {
-                    return wrong_kind(
+                    return wrong_value(
                         node,
                         "UTF-16 cannot follow another encoding to UTF-16",
                         context,
@@ -538,7 +539,7 @@ impl Chain {
             .iter()
             .any(|glyph| matches!(glyph, Glyph::One | Glyph::Any))
         {
-            return wrong_kind(
+            return wrong_value(
                 node,
                 "`fieldref` takes the name of a field, without wildcards",
                 context,
@@ -551,6 +552,11 @@ impl Chain {
             cased: self.cased,
         })
     }
+}
+
+fn wrong_value<T>(node: &Node, message: &str, context: &mut Context<'_>) -> Option<T> {
+    context.report(MODIFIER_VALUE.at(&node.place, message));
+    None
 }
 
 fn wrong_kind<T>(node: &Node, message: &str, context: &mut Context<'_>) -> Option<T> {
@@ -641,21 +647,25 @@ fn cidr(node: &Node, context: &mut Context<'_>) -> Option<Matcher> {
 
 fn report_regex(source: &str, error: &regex_syntax::Error, node: &Node, context: &mut Context<'_>) {
     use regex_syntax::ast::ErrorKind;
+    let whole = regex_syntax::ast::Span::splat(regex_syntax::ast::Position::new(0, 1, 1));
     let (message, span, construct) = match error {
         regex_syntax::Error::Parse(error) => {
+            let rest = source.get(error.span().start.offset..).unwrap_or_default();
             let construct = match error.kind() {
                 ErrorKind::UnsupportedLookAround => Some("look-around"),
                 ErrorKind::UnsupportedBackreference => Some("a back-reference"),
+                ErrorKind::FlagUnrecognized if rest.starts_with('>') => Some("an atomic group"),
+                ErrorKind::FlagUnrecognized if rest.starts_with('(') => Some("a conditional"),
+                ErrorKind::FlagUnrecognized if rest.starts_with('#') => Some("a comment"),
+                ErrorKind::FlagUnrecognized if rest.starts_with(['&', '0', '1', 'P']) => {
+                    Some("recursion")
+                }
                 _ => None,
             };
             (error.kind().to_string(), error.span(), construct)
         }
         regex_syntax::Error::Translate(error) => (error.kind().to_string(), error.span(), None),
-        _ => (
-            error.to_string(),
-            &regex_syntax::ast::Span::splat(regex_syntax::ast::Position::new(0, 1, 1)),
-            None,
-        ),
+        _ => (error.to_string(), &whole, None),
     };
     let place = context.inside(&node.place, source, span.start.offset..span.end.offset);
     match construct {

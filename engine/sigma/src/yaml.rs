@@ -13,6 +13,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use crate::codes::{DUPLICATE_KEY, LIMIT, YAML_SYNTAX, YAML_TAG};
+use crate::diagnostic::Reports;
 use crate::number::canonical_decimal;
 use crate::{Diagnostic, Place, SourceFile};
 
@@ -22,6 +23,9 @@ pub const FILE_BYTES_MAX: usize = 4 << 20;
 pub const NESTING_MAX: usize = 64;
 /// What all anchors and aliases of a document may copy, each node counted as 64 bytes and its text.
 pub const ALIAS_BYTES_MAX: usize = 4 << 20;
+
+/// YAML's blanks and line ends; other white space of Unicode is text.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ pub struct Document {
     pub root: Option<Node>,
     /// Its part of the file's text, including comments before it.
     pub bytes: Range<usize>,
-    /// What is wrong with it as YAML; all of it errors.
+    /// What is wrong with it as YAML: errors, and at most a warning that there are more of them.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -234,7 +238,7 @@ fn write_json_string(text: &str, json: &mut String) {
 /// let file = SourceFile { name: "a.yml".into(), text: text.into() };
 /// let documents = yaml::read(&file);
 /// assert_eq!(documents.len(), 3);
-/// assert_eq!(documents[1].diagnostics[0].place.line, 4);
+/// assert_eq!(documents[1].diagnostics[0].place.line, 3);
 /// assert_eq!(documents[2].root.as_ref().unwrap().get("title").unwrap().place.column, 8);
 /// ```
 pub fn read(file: &SourceFile) -> Vec<Document> {
@@ -302,11 +306,18 @@ fn is_marker(line: &str, marker: &str) -> bool {
 }
 
 fn line_breaks(text: &str) -> u32 {
+    narrow(line_starts(text).count() - 1)
+}
+
+/// The first byte of each line. Lines end with LF, CR LF or CR (YAML 1.2.2, 5.4).
+fn line_starts(text: &str) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
-    let is_break = |at: &usize| {
-        bytes[*at] == b'\n' || bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n')
+    let ends_line = |at: &usize| match bytes[*at] {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
     };
-    u32::try_from((0..bytes.len()).filter(is_break).count()).unwrap_or(u32::MAX)
+    std::iter::once(0).chain((0..bytes.len()).filter(ends_line).map(|at| at + 1))
 }
 
 /// From character numbers, which the parser gives, to byte numbers.
@@ -354,7 +365,7 @@ struct Composer<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     alias_bytes: usize,
-    diagnostics: Vec<Diagnostic>,
+    reports: Reports,
 }
 
 /// A document that cannot be read further; boxed because it is rare and large.
@@ -371,32 +382,33 @@ impl<'a> Composer<'a> {
             parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
             alias_bytes: 0,
-            diagnostics: Vec::new(),
+            reports: Reports::default(),
         }
     }
 
     fn compose(mut self, documents: &mut Vec<Document>) {
-        let bytes = self.start.0..self.start.0 + self.text.trim_end().len();
+        let bytes = self.start.0..self.start.0 + self.text.trim_end_matches(BLANK).len();
         loop {
             let result = self.document();
-            let diagnostics = std::mem::take(&mut self.diagnostics);
+            let mut reports = std::mem::take(&mut self.reports);
             match result {
                 Ok(None) => return,
                 Ok(Some(root)) => {
-                    if !matches!(root.kind, Kind::Null) || !diagnostics.is_empty() {
+                    let is_empty = matches!(root.kind, Kind::Null) && reports.is_empty();
+                    if !is_empty {
                         documents.push(Document {
                             root: Some(root),
                             bytes: bytes.clone(),
-                            diagnostics,
+                            diagnostics: reports.into_list(),
                         });
                     }
                 }
                 Err(stop) => {
-                    let diagnostics = diagnostics.into_iter().chain([*stop]).collect();
+                    reports.push(*stop);
                     documents.push(Document {
                         root: None,
                         bytes,
-                        diagnostics,
+                        diagnostics: reports.into_list(),
                     });
                     return;
                 }
@@ -463,6 +475,7 @@ impl<'a> Composer<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
+                self.close(&mut place, span);
                 break;
             }
             nodes.push(self.node(event, span, depth + 1)?);
@@ -476,6 +489,15 @@ impl<'a> Composer<'a> {
         })
     }
 
+    /// A list or map in flow style ends with its bracket; in block style with its last value.
+    fn close(&self, place: &mut Place, span: Span) {
+        let end = self.place(span).bytes;
+        let bracket = self.file.text.get(end.0 as usize..end.1 as usize);
+        if matches!(bracket, Some("]" | "}")) {
+            place.bytes.1 = end.1;
+        }
+    }
+
     fn mapping(&mut self, mut place: Place, depth: usize) -> Result<Node, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
         // Key to line.
@@ -483,6 +505,7 @@ impl<'a> Composer<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
+                self.close(&mut place, span);
                 break;
             }
             let (key, key_place) = self.key(event, span)?;
@@ -522,7 +545,13 @@ impl<'a> Composer<'a> {
         fault.help = Some(format!(
             "the first is in line {first}; join the two or rename one"
         ));
-        self.diagnostics.push(fault);
+        self.reports.push(fault);
+    }
+
+    fn report_merge_key(&mut self, place: &Place) {
+        let mut fault = YAML_SYNTAX.at(place, "merge keys are not part of YAML 1.2");
+        fault.help = Some("write the merged lines out; aliases of whole values do work".to_owned());
+        self.reports.push(fault);
     }
 
     /// Keys are scalars or aliases of scalars.
@@ -530,6 +559,9 @@ impl<'a> Composer<'a> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if text == "<<" && style == ScalarStyle::Plain {
+                    self.report_merge_key(&place);
+                }
                 let kind = self.scalar(&text, style, tag.as_deref(), &place);
                 self.anchored(
                     anchor,
@@ -617,8 +649,7 @@ impl<'a> Composer<'a> {
                     _ => false,
                 };
         if !fits {
-            self.diagnostics
-                .push(YAML_TAG.at(place, format!("the tag `{tag}` does not fit this value")));
+            self.reports.push(YAML_TAG.at(place, tag_message(tag)));
         }
         kind
     }
@@ -636,20 +667,24 @@ impl<'a> Composer<'a> {
         if let Some(tag) = tag
             && !(tag.is_yaml_core_schema() && tag.suffix == name || is_non_specific(tag))
         {
-            self.diagnostics
-                .push(YAML_TAG.at(place, format!("the tag `{tag}` does not fit this value")));
+            self.reports.push(YAML_TAG.at(place, tag_message(tag)));
         }
         Ok(())
     }
 
     fn place(&self, span: Span) -> Place {
         let from = self.offsets.byte(self.text, span.start.index());
+        let end = self.text.trim_end_matches(BLANK).len();
+        if from > end {
+            // Nothing, where the text ends: the parser puts it below the last line.
+            return self.place_at(end);
+        }
         let to = self.offsets.byte(self.text, span.end.index()).max(from);
         // Block scalars reach to the next token.
         let length = self
             .text
             .get(from..to)
-            .map_or(0, |text| text.trim_end().len());
+            .map_or(0, |text| text.trim_end_matches(BLANK).len());
         Place {
             file: Arc::clone(&self.file.name),
             line: self
@@ -665,21 +700,34 @@ impl<'a> Composer<'a> {
     }
 
     fn nul_at(&self, byte: usize) -> Stop {
-        let before = self.text.get(..byte).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
-        let place = Place {
-            file: Arc::clone(&self.file.name),
-            line: self.start.1 + line_breaks(before),
-            column: narrow(column + 1),
-            bytes: (narrow(self.start.0 + byte), narrow(self.start.0 + byte + 1)),
-        };
+        let place = self.place_at(byte);
         Box::new(YAML_SYNTAX.at(&place, "a NUL character, which YAML does not allow"))
     }
 
+    /// The parser reports what is missing at the end of the text one line below it; that is moved to the
+    /// last word.
     fn syntax_error(&self, error: &ScanError) -> Stop {
-        let place = self.place(Span::empty(*error.marker()));
+        let line = error.marker().line().saturating_sub(1);
+        let start = line_starts(self.text).nth(line).unwrap_or(self.text.len());
+        let rest = self.text.get(start..).unwrap_or_default();
+        let column = rest.char_indices().nth(error.marker().col());
+        let byte = start + column.map_or(rest.len(), |(byte, _)| byte);
+        let place = self.place_at(byte.min(self.text.trim_end_matches(BLANK).len()));
         Box::new(YAML_SYNTAX.at(&place, format!("not YAML: {}", error.info())))
+    }
+
+    /// An empty place at a byte of the text.
+    fn place_at(&self, byte: usize) -> Place {
+        let before = self.text.get(..byte).unwrap_or_default();
+        let start = line_starts(before).last().unwrap_or(0);
+        let column = before.get(start..).unwrap_or_default().chars().count();
+        let at = narrow(self.start.0 + byte);
+        Place {
+            file: Arc::clone(&self.file.name),
+            line: self.start.1 + line_breaks(before),
+            column: narrow(column + 1),
+            bytes: (at, at),
+        }
     }
 }
 
@@ -688,6 +736,14 @@ fn too_deep(place: &Place) -> Diagnostic {
         place,
         format!("lists and maps lie more than {NESTING_MAX} deep"),
     )
+}
+
+fn tag_message(tag: &Tag) -> String {
+    if tag.is_yaml_core_schema() {
+        format!("the tag `!!{}` does not fit this value", tag.suffix)
+    } else {
+        format!("the tag `{tag}` is not of YAML's core schema")
+    }
 }
 
 fn is_non_specific(tag: &Tag) -> bool {
