@@ -280,23 +280,24 @@ fn split(text: &str) -> Vec<Range<usize>> {
     } else {
         0
     };
-    let mut at = start;
     let mut has_content = false;
-    for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
+    let starts: Vec<usize> = line_starts(text).map(|at| at.max(start)).collect();
+    for (at, &from) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(text.len());
+        let line = text.get(from..end).unwrap_or_default();
         if has_content && is_marker(line, "---") {
-            pieces.push(start..at);
-            start = at;
+            pieces.push(start..from);
+            start = from;
         }
-        at += line.len();
-        let trimmed = line.trim();
+        let trimmed = line.trim_matches(BLANK);
         has_content |= !(trimmed.is_empty() || trimmed.starts_with('#') || line.starts_with('%'));
         if is_marker(line, "...") {
-            pieces.push(start..at);
-            start = at;
+            pieces.push(start..end);
+            start = end;
             has_content = false;
         }
     }
-    pieces.push(start..at);
+    pieces.push(start..text.len());
     pieces
 }
 
