@@ -116,7 +116,8 @@ fn append_skipped(text: &[u8], normal: &mut Normal, element: u32) {
     normal.arena.extend_from_slice(b" >>>");
 }
 
-/// Gives the record an `ARGV` of the line's pieces between single blanks.
+/// Gives the record an `ARGV` of the line's pieces between single blanks. Laurel's mark of left-out
+/// arguments is one piece, an object as in a true `ARGV`.
 fn split(
     text: &[u8],
     normal: &mut Normal,
@@ -133,13 +134,12 @@ fn split(
             break;
         }
         let rest = normal.bytes(text, piece(line, from, length));
-        let to = memchr::memchr(b' ', rest).map_or(length, |at| from + at);
-        normal.push(
-            Symbol::ELEMENT,
-            Span::NONE,
-            Kind::String,
-            piece(line, from, to),
-        );
+        let (kind, end) = match skipped_mark(rest) {
+            Some(end) => (Kind::Object, Some(end)),
+            None => (Kind::String, memchr::memchr(b' ', rest)),
+        };
+        let to = end.map_or(length, |end| from + end);
+        normal.push(Symbol::ELEMENT, Span::NONE, kind, piece(line, from, to));
         if to == length {
             break;
         }
@@ -147,4 +147,14 @@ fn split(
     }
     normal.close(argv);
     normal.adopt(record, argv, false);
+}
+
+/// Length of the mark of left-out arguments that the text begins with.
+fn skipped_mark(text: &[u8]) -> Option<usize> {
+    const END: &[u8] = b" >>>";
+    let behind = text.strip_prefix(SKIPPED)?;
+    let end = behind.iter().take(64).position(|byte| *byte == b'>')?;
+    let mark = SKIPPED.len() + end + 3;
+    (text.get(..mark)?.ends_with(END) && matches!(text.get(mark), None | Some(b' ')))
+        .then_some(mark)
 }

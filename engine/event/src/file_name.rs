@@ -34,9 +34,12 @@ pub(crate) fn base(text: &[u8], normal: &mut Normal) -> Base {
         return Base::Descriptor;
     }
     let cwd = normal.member(normal.cwd, Known::CwdPath);
-    match normal.text(text, cwd) {
-        directory if directory.len == 0 => Base::None,
-        directory => Base::Directory(directory),
+    let directory = normal.text(text, cwd);
+    // The kernel writes `(unreachable)/..` for a directory outside of the process's root.
+    if normal.bytes(text, directory).starts_with(b"/") {
+        Base::Directory(directory)
+    } else {
+        Base::None
     }
 }
 
@@ -87,8 +90,8 @@ pub(crate) fn absolute(
     arena_span(from, normal.arena.len())
 }
 
-/// Resolves empty, `.` and `..` components of the path in `arena` from byte `from` on, by their names
-/// alone, in place. The result starts with `/` and does not end with one, except for the root.
+/// Resolves empty, `.` and `..` components of the absolute path in `arena` from byte `from` on, by
+/// their names alone, in place. The result does not end with a slash, except for the root.
 fn resolve(arena: &mut Vec<u8>, from: usize) {
     let end = arena.len();
     let (mut read, mut write) = (from, from);
@@ -96,15 +99,11 @@ fn resolve(arena: &mut Vec<u8>, from: usize) {
         let length = memchr::memchr(b'/', &arena[read..end]).unwrap_or(end - read);
         match &arena[read..read + length] {
             b"" | b"." => {}
-            b".." => write = from + memchr::memrchr(b'/', &arena[from..write]).unwrap_or(0),
+            b".." => {
+                write = from + memchr::memrchr(b'/', &arena[from..write]).unwrap_or(0);
+            }
+            // There is room for the slash: the path is absolute, so one was read before.
             _ => {
-                // Makes room for the slash: the component lies behind one of its own, except for a
-                // first component without a leading slash.
-                if write == read {
-                    arena.insert(read, b'/');
-                    resolve(arena, from);
-                    return;
-                }
                 arena[write] = b'/';
                 arena.copy_within(read..read + length, write + 1);
                 write += 1 + length;
@@ -140,7 +139,6 @@ mod tests {
             ("//", "/"),
             ("/home/u/.", "/home/u"),
             ("/a/..b/...", "/a/..b/..."),
-            ("relative/x", "/relative/x"),
             ("/a/b/", "/a/b"),
         ] {
             assert_eq!(resolved(path), expected, "{path}");

@@ -1,15 +1,18 @@
 //! Fills the slots of all views that some loaded rule reads, from one normalised event. What the
 //! three families of views share; the families themselves are `mapped`, `record` and `native`.
 
-use crate::command_line;
+use crate::command_line::{self, limit_reached};
 use crate::field::Mapped;
 use crate::file_name;
-use crate::normal::{CommandLine, FROM_HOST, NONE, Normal, PathName, piece};
+use crate::normal::{CommandLine, FROM_HOST, Normal, PathName, emptied, piece};
 use crate::symbol::Known;
 use crate::{
     Counts, Fields, Kind, ProcessCache, Profile, RecordClass, Slot, Span, Value, ValueKind, View,
     ViewKind,
 };
+
+/// Labels of one process.
+const LABELS_MAX: usize = 256;
 
 /// The views of one event and their values; reused.
 #[derive(Debug, Default)]
@@ -50,8 +53,8 @@ impl Place {
 impl Filler<'_> {
     /// Builds every wanted view, in document order within a kind.
     pub(crate) fn run(&mut self) {
-        self.out.views.clear();
-        self.out.values.clear();
+        self.out.views = emptied(std::mem::take(&mut self.out.views));
+        self.out.values = emptied(std::mem::take(&mut self.out.values));
         if self.reads_paths() {
             self.find_paths();
         }
@@ -142,6 +145,19 @@ impl Filler<'_> {
         self.put(slot, kind, span, place);
     }
 
+    /// Adds every scalar of a record but `null`, for keyword search; keys one by one.
+    pub(crate) fn put_record_leaves(&mut self, slot: Slot, place: Place) {
+        let mut members = self.normal.children(place.node);
+        while let Some(node) = members.next(self.normal) {
+            let place = Place { node, ..place };
+            if self.normal.symbol(node) == Known::Key.symbol() {
+                self.put_keys(slot, place);
+            } else {
+                self.put_leaves(slot, place);
+            }
+        }
+    }
+
     /// N4: adds the keys of an audit rule, which Laurel joins by byte 0x01. `null`, and what a lost
     /// separator makes of it (`(null)ARCH=..`), is no key at all.
     pub(crate) fn put_keys(&mut self, slot: Slot, place: Place) {
@@ -166,11 +182,17 @@ impl Filler<'_> {
         }
     }
 
-    /// Adds the process's labels.
+    /// Adds the process's labels. They stand in every view, so their number is limited.
     pub(crate) fn put_labels(&mut self, slot: Slot, element: u32) {
-        let node = self.normal.of_syscall(Known::Labels);
-        if node != NONE {
+        let mut labels = self.normal.children(self.normal.of_syscall(Known::Labels));
+        let mut count = 0;
+        while let Some(node) = labels.next(self.normal) {
+            if count == LABELS_MAX {
+                limit_reached(self.normal, self.counts);
+                break;
+            }
             self.put_node(slot, Place { node, element });
+            count += 1;
         }
     }
 

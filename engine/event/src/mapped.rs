@@ -30,7 +30,7 @@ impl Filler<'_> {
             return;
         }
         let call = Call::of(self.normal.bytes(self.text, self.normal.call));
-        if succeeded && !self.normal.paths.is_empty() {
+        if succeeded {
             self.file_views(call);
         }
         if self.fields.is_wanted(ViewKind::NetworkConnection) {

@@ -65,7 +65,7 @@ impl Filler<'_> {
             self.visit_record(step, record, place);
         }
         if let Some(slot) = self.fields.keywords(ViewKind::Native) {
-            self.put_leaves(slot, place);
+            self.put_record_leaves(slot, place);
         }
     }
 

@@ -19,10 +19,12 @@ pub(crate) const FROM_HOST: u32 = u32::MAX - 2;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extra {
     pub(crate) parent: u32,
-    /// The nodes, one behind the last included.
+    /// The first node and one behind the last.
     pub(crate) nodes: (u32, u32),
-    /// The parent's own members no longer count.
-    pub(crate) replaces: bool,
+    /// The next extra of the same parent.
+    next: u32,
+    /// The parent's own members no longer count; only in the first extra of a parent.
+    replaces: bool,
 }
 
 /// One audit record: the object of a member, or one object of a member's array.
@@ -65,6 +67,8 @@ pub(crate) struct Normal {
     /// By node.
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) extras: Vec<Extra>,
+    /// First extra by parent; shorter than the tape where the rest have none.
+    extra_of: Vec<u32>,
     /// In document order; the ordinal of an element is its index here, plus one.
     pub(crate) records: Vec<Record>,
     /// The SYSCALL, EXECVE, CWD and PROCTITLE objects.
@@ -101,6 +105,7 @@ impl Default for Normal {
             arena: vec![],
             symbols: vec![],
             extras: vec![],
+            extra_of: vec![],
             records: vec![],
             syscall: NONE,
             execve: NONE,
@@ -127,31 +132,17 @@ impl Default for Normal {
 }
 
 impl Normal {
-    /// Forgets the last event, keeps the memory and the tape that the next one was read to.
+    /// Forgets the last event, keeps the memory and the tape that the next one was read to. Memory
+    /// beyond what usual lines need is given back.
     pub(crate) fn reset(&mut self) {
-        let Self {
-            tape,
-            mut arena,
-            mut symbols,
-            mut extras,
-            mut records,
-            mut paths,
-            ..
-        } = std::mem::take(self);
-        arena.clear();
-        symbols.clear();
-        extras.clear();
-        records.clear();
-        paths.clear();
-        *self = Self {
-            tape,
-            arena,
-            symbols,
-            extras,
-            records,
-            paths,
-            ..Self::default()
-        };
+        let old = std::mem::take(self);
+        self.tape = old.tape;
+        self.arena = emptied(old.arena);
+        self.symbols = emptied(old.symbols);
+        self.extras = emptied(old.extras);
+        self.extra_of = emptied(old.extra_of);
+        self.records = emptied(old.records);
+        self.paths = emptied(old.paths);
     }
 
     /// The node at `index`.
@@ -178,21 +169,19 @@ impl Normal {
             return Cursor {
                 at: 0,
                 end: 0,
-                parent,
-                extra: u32::MAX,
+                extra: NONE,
             };
         };
-        let replaced = !self.extras.is_empty()
-            && self
-                .extras
-                .iter()
-                .any(|extra| extra.parent == parent && extra.replaces);
+        let extra = self.extra_of.get(parent as usize).copied().unwrap_or(NONE);
+        let replaced = self
+            .extras
+            .get(extra as usize)
+            .is_some_and(|extra| extra.replaces);
         let at = if replaced { node.next } else { parent + 1 };
         Cursor {
             at,
             end: node.next,
-            parent,
-            extra: 0,
+            extra,
         }
     }
 
@@ -311,17 +300,46 @@ impl Normal {
     /// Makes the nodes from `first` to the end of the tape members of `parent`.
     pub(crate) fn adopt(&mut self, parent: u32, first: u32, replaces: bool) {
         let nodes = (first, self.next_node());
+        if nodes.0 == nodes.1 && !replaces {
+            return;
+        }
+        let index = u32::try_from(self.extras.len()).expect("extras are fewer than nodes");
         self.extras.push(Extra {
             parent,
             nodes,
+            next: NONE,
             replaces,
         });
+        if self.extra_of.len() <= parent as usize {
+            self.extra_of.resize(parent as usize + 1, NONE);
+        }
+        let mut last = self.extra_of[parent as usize];
+        if last == NONE {
+            self.extra_of[parent as usize] = index;
+            return;
+        }
+        // A parent has a handful at most: its number names, its call, its arguments.
+        while self.extras[last as usize].next != NONE {
+            last = self.extras[last as usize].next;
+        }
+        self.extras[last as usize].next = index;
     }
 
     /// Ends an appended container: all nodes behind it are its own.
     pub(crate) fn close(&mut self, container: u32) {
         self.tape.nodes[container as usize].next = self.next_node();
     }
+}
+
+/// Elements that scratch memory keeps room for between lines. More only a line far beyond the usual
+/// needs.
+const KEPT: usize = 1 << 16;
+
+/// The memory of a list, empty.
+pub(crate) fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
+    list.clear();
+    list.shrink_to(KEPT);
+    list
 }
 
 /// The bytes of a span of the line or of an arena.
@@ -368,8 +386,7 @@ pub(crate) fn piece(span: Span, from: usize, to: usize) -> Span {
 pub(crate) struct Cursor {
     at: u32,
     end: u32,
-    parent: u32,
-    /// The next entry of `extras` to look at.
+    /// The extra to go on with.
     extra: u32,
 }
 
@@ -384,11 +401,9 @@ impl Cursor {
                     return Some(here);
                 }
             }
-            let extra = *normal.extras.get(self.extra as usize)?;
-            self.extra += 1;
-            if extra.parent == self.parent {
-                (self.at, self.end) = extra.nodes;
-            }
+            let extra = normal.extras.get(self.extra as usize)?;
+            (self.at, self.end) = extra.nodes;
+            self.extra = extra.next;
         }
     }
 }

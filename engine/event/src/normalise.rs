@@ -26,6 +26,8 @@ use crate::{
 
 /// What an unset audit id is as a number.
 const UNSET: u64 = 4_294_967_295;
+/// Translated members of one record; Laurel writes about 15.
+const TRANSLATIONS_MAX: usize = 64;
 
 /// Reads Laurel's `ID`, `<epoch s>.<3-digit ms>:<serial>`; `None` for any other form.
 pub(crate) fn event_id(text: &[u8]) -> Option<EventId> {
@@ -181,14 +183,21 @@ impl Pass<'_> {
         let Some(prefix) = self.prefix() else { return };
         for index in 0..self.normal.records.len() {
             let record = self.normal.records[index].node;
+            let mut renamed = 0;
             let mut members = self.normal.children(record);
             while let Some(member) = members.next(self.normal) {
                 let key = self.normal.node(member).key;
                 let prefix_bytes = self.normal.bytes(self.text, prefix);
-                if key.len > prefix.len && key.of(self.text).starts_with(prefix_bytes) {
-                    let rest = piece(key, prefix.len as usize, key.len as usize);
-                    self.rename(record, member, rest);
+                if key.len <= prefix.len || !key.of(self.text).starts_with(prefix_bytes) {
+                    continue;
                 }
+                if renamed == TRANSLATIONS_MAX {
+                    limit_reached(self.normal, self.counts);
+                    break;
+                }
+                renamed += 1;
+                let rest = piece(key, prefix.len as usize, key.len as usize);
+                self.rename(record, member, rest);
             }
         }
     }
@@ -201,9 +210,10 @@ impl Pass<'_> {
         let name = self.normal.bytes(self.text, key);
         let symbol = self.symbols.find(hash(name), name);
         let mut others = self.normal.children(record);
-        while let Some(other) = others.next(self.normal) {
-            let taken = self.normal.node(other).key;
-            if self.normal.bytes(self.text, taken) == name {
+        while symbol != Symbol::OTHER
+            && let Some(other) = others.next(self.normal)
+        {
+            if self.normal.symbol(other) == symbol {
                 return;
             }
         }

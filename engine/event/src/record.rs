@@ -42,7 +42,7 @@ impl Filler<'_> {
         }
         if let Some(slot) = self.fields.keywords(ViewKind::Record) {
             if record.class != RecordClass::Execve {
-                self.put_leaves(slot, here);
+                self.put_record_leaves(slot, here);
             } else if let Some(line) = self.normal.command_line {
                 // Not the members: a keyword must not hit the counter `argc`.
                 self.put(slot, ValueKind::Text, line.text, Place::at(line.node));

@@ -2,6 +2,7 @@
 //! field.
 
 mod recorded;
+mod shapes;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -165,3 +165,165 @@ fn every_third_party_line_is_an_event() {
         }
     }
 }
+
+/// The repository's own copy of the same input through versions and configurations of Laurel.
+fn fixture(name: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    lines(&folder.join(format!("{name}.jsonl.zst")))
+}
+
+/// What views say of each event, without the places that values came from, by event id.
+fn readings(lines: &[String]) -> Vec<(String, Vec<String>)> {
+    let mut wanted: Vec<_> = super::MAPPED
+        .into_iter()
+        .flat_map(|field| ViewKind::ALL[..5].iter().map(move |kind| (*kind, field)))
+        .collect();
+    wanted.extend(RECORD_FIELDS.map(|field| (ViewKind::Record, field)));
+    wanted.extend(NATIVE_FIELDS.map(|field| (ViewKind::Native, field)));
+    let mut bench = Bench::new(Profile::laurel(), &wanted);
+    lines
+        .iter()
+        .map(|line| {
+            let shown = bench.show(line);
+            let id = line.split('"').nth(3).unwrap().to_owned();
+            let mut kind = String::new();
+            let mut views: Vec<String> = vec![];
+            for line in shown.lines() {
+                if let Some(field) = line.strip_prefix("  ") {
+                    let place = without_places(field);
+                    views.push(format!("{kind} {place}"));
+                } else {
+                    line.clone_into(&mut kind);
+                }
+            }
+            (id, views)
+        })
+        .collect()
+}
+
+/// Takes `<SYSCALL.exe>` off each value.
+fn without_places(field: &str) -> String {
+    let values = field
+        .split(" | ")
+        .map(|value| value.rsplit_once(" <").map_or(value, |(value, _)| value));
+    values.collect::<Vec<_>>().join(" | ")
+}
+
+const RECORD_FIELDS: [&str; 22] = [
+    "type", "a0", "a1", "a2", "a3", "a4", "name", "nametype", "exe", "comm", "key", "SYSCALL",
+    "uid", "euid", "auid", "tty", "success", "cwd", "ouid", "unit", "acct", "res",
+];
+const NATIVE_FIELDS: [&str; 24] = [
+    "SYSCALL.exe",
+    "SYSCALL.comm",
+    "SYSCALL.key",
+    "SYSCALL.SYSCALL",
+    "SYSCALL.ARCH",
+    "SYSCALL.UID",
+    "SYSCALL.AUID",
+    "SYSCALL.uid",
+    "SYSCALL.LABELS",
+    "SYSCALL.PID.EVENT_ID",
+    "EXECVE.ARGV",
+    "EXECVE.cmdline",
+    "PATH.name",
+    "PATH.nametype",
+    "PATH.OUID",
+    "SOCKADDR.SADDR.addr",
+    "SOCKADDR.SADDR.port",
+    "SOCKADDR.SADDR.saddr_fam",
+    "SYSCALL.SPAWNED_BY.exe",
+    "SYSCALL.PPID.exe",
+    "SYSCALL.PPID.EVENT_ID",
+    "SYSCALL.UID_GROUPS",
+    "BPF.prog-id",
+    "SOCKADDR.saddr",
+];
+
+/// Differences between two readings as `field: how often`.
+fn differences(
+    a: &[(String, Vec<String>)],
+    b: &[(String, Vec<String>)],
+) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    assert_eq!(a.len(), b.len());
+    for ((id, a), (other, b)) in a.iter().zip(b) {
+        assert_eq!(id, other);
+        let name = |line: &String| line.split(": ").next().unwrap().to_owned();
+        let only = |of: &[String], than: &[String]| {
+            of.iter()
+                .filter(|line| !than.contains(line))
+                .map(name)
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        for field in only(a, b).union(&only(b, a)) {
+            *found.entry(field.clone()).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// The differences of each variant from `reference`, which must be just those of the table.
+fn check_variants(reference: &str, variants: &[(&str, &[(&str, usize)])]) {
+    let reference = readings(&fixture(reference));
+    for (variant, expected) in variants {
+        let found = differences(&reference, &readings(&fixture(variant)));
+        let expected = expected
+            .iter()
+            .map(|(field, count)| ((*field).to_owned(), *count));
+        assert_eq!(found, expected.collect(), "{variant}");
+    }
+}
+
+#[test]
+fn four_versions_give_the_same_views() {
+    // Until 0.8.0 the parent's program stands in PPID, later in SPAWNED_BY: views read both, native
+    // paths are Laurel's own.
+    const PARENT: &[(&str, usize)] = &[
+        ("Native SYSCALL.PPID.exe#1", 9),
+        ("Native SYSCALL.SPAWNED_BY.exe#1", 9),
+    ];
+    const OLDEST: &[(&str, usize)] = &[
+        // For one input 0.5.6 may name another event as the first one of a process.
+        ("Native SYSCALL.PID.EVENT_ID#1", 249),
+        ("Native SYSCALL.PPID.EVENT_ID#1", 249),
+        ("ProcessCreation ParentProcessGuid", 9),
+        // As above; 0.5.6 also tells the parent's program in events other than execs.
+        ("Native SYSCALL.PPID.exe#1", 249),
+        ("Native SYSCALL.SPAWNED_BY.exe#1", 9),
+        // New in 0.6.0.
+        ("Native SYSCALL.UID_GROUPS#1", 230),
+    ];
+    check_variants(
+        "versions/laurel-0.8.2",
+        &[
+            ("versions/laurel-0.5.6", OLDEST),
+            // 400 events with equal names: the last one is right.
+            ("versions/laurel-0.6.5", PARENT),
+            ("versions/laurel-0.7.3", PARENT),
+        ],
+    );
+}
+
+#[test]
+fn four_configurations_give_the_same_views() {
+    // `ppid-verbose` adds the parent's program to PPID. Ids were translated on another machine than
+    // the one recorded, which does not know 33: `unknown(33)` in place of `www-data`.
+    const ELSEWHERE: &[(&str, usize)] = &[
+        ("Native SYSCALL.PPID.exe#1", 217),
+        ("Native SYSCALL.UID#1", 273),
+        ("NetworkConnection User", 13),
+        ("ProcessCreation User", 82),
+    ];
+    // Without `universal` the raw address stays beside its text form.
+    const RAW: &[(&str, usize)] = &[("Native SOCKADDR.saddr#2", 111)];
+    check_variants(
+        "configs/prod",
+        &[
+            ("configs/base", RAW),
+            // ARGV_STR beside ARGV, and no raw ids: numbers come back from `unknown(33)`.
+            ("configs/alt", ELSEWHERE),
+            ("configs/prefix", ELSEWHERE),
+        ],
+    );
+}
