@@ -67,6 +67,7 @@ codes! {
     LOG_SOURCE "R021" Error "log-source" "The log source is empty or malformed";
     LOG_SOURCE_SPELLING "R022" Warning "log-source-spelling" "A log source value is not spelt as Sigma demands";
     DATE_SLASHES "R023" Warning "date-slashes" "A date is written with slashes";
+    SAME_KEY "R024" Warning "same-key" "Two rules without id or name are known by the same title";
 
     NO_SELECTION "R030" Error "no-selection" "The detection has no search identifier";
     EMPTY_SELECTION "R031" Error "empty-selection" "A search identifier holds nothing to look for";

@@ -18,13 +18,12 @@ const DESCRIPTION_CHARS_MAX: usize = 65_535;
 /// The major version of Sigma that is implemented.
 const SIGMA_MAJOR: u64 = 2;
 
-/// Every attribute of rules, correlations and filters.
-const ATTRIBUTES: [&str; 26] = [
+/// The attributes that have a place of their own in [`Rule`].
+const ATTRIBUTES: [&str; 19] = [
     "title",
     "id",
     "name",
     "related",
-    "taxonomy",
     "status",
     "description",
     "license",
@@ -40,12 +39,15 @@ const ATTRIBUTES: [&str; 26] = [
     "scope",
     "logsource",
     "detection",
+];
+/// Further words of Sigma; what a rule says with them is kept like its own attributes.
+const WORDS: [&str; 6] = [
+    "taxonomy",
+    "sigma-version",
     "correlation",
     "filter",
     "action",
-    "sigma-version",
     "generate",
-    "custom",
 ];
 const NAMESPACES: [&str; 7] = ["attack", "car", "cve", "d3fend", "detection", "stp", "tlp"];
 const RELATIONS: [&str; 5] = ["derived", "obsolete", "merged", "renamed", "similar"];
@@ -506,10 +508,12 @@ fn log_source_value(line: &Entry, context: &mut Context<'_>) -> Option<Option<St
 fn custom(entries: &[Entry], context: &mut Context<'_>) -> Vec<(String, String)> {
     let unknown = entries
         .iter()
-        .filter(|entry| !ATTRIBUTES.contains(&&*entry.key) || &*entry.key == "custom");
+        .filter(|entry| !ATTRIBUTES.contains(&&*entry.key));
     let mut custom = Vec::new();
     for entry in unknown {
-        if let Some(help) = did_you_mean(&entry.key, ATTRIBUTES) {
+        let is_word = WORDS.contains(&&*entry.key);
+        let known = ATTRIBUTES.into_iter().chain(WORDS).filter(|_| !is_word);
+        if let Some(help) = did_you_mean(&entry.key, known) {
             let message = format!("`{}` is taken for an attribute of your own", entry.key);
             context.report_with_help(ATTRIBUTE_NAME.at(&entry.place, message), help);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::codes::{
-    ACTION, DUPLICATE_ID, DUPLICATE_NAME, GLOBAL_CLASH, LIMIT, NOT_A_MAP, NOT_SUPPORTED,
+    ACTION, DUPLICATE_ID, DUPLICATE_NAME, GLOBAL_CLASH, LIMIT, NOT_A_MAP, NOT_SUPPORTED, SAME_KEY,
 };
 use crate::context::{Context, Options, string};
 use crate::document::{self, find};
@@ -47,6 +47,7 @@ pub fn load_with(files: &[SourceFile], options: &Options) -> Loaded {
         loaded: Loaded::default(),
         ids: HashMap::new(),
         names: HashMap::new(),
+        keys: HashMap::new(),
     };
     for file in files {
         loader.file(file);
@@ -65,6 +66,8 @@ struct Loader<'a> {
     loaded: Loaded,
     ids: HashMap<String, Place>,
     names: HashMap<String, Place>,
+    /// What rules are known by in alerts.
+    keys: HashMap<String, Place>,
 }
 
 /// What earlier `action` documents and rules of the same file hand on.
@@ -153,7 +156,25 @@ impl Loader<'_> {
         *label = label_of(&merged.root).or(label.take());
         let rule = document::rule(&merged.root, merged.version, context)?;
         self.check_unique(&merged.root, context);
-        (!context.has_errors()).then_some(rule)
+        if context.has_errors() {
+            return None;
+        }
+        self.warn_of_same_key(&rule, context);
+        Some(rule)
+    }
+
+    /// Alerts of two rules with one key look like repetitions of each other.
+    fn warn_of_same_key(&mut self, rule: &Rule, context: &mut Context<'_>) {
+        if let Some(first) = self.keys.get(rule.key()) {
+            let message = format!("another rule is known as `{}`", rule.key());
+            let help = format!(
+                "give each an `id`; the first is at {}:{}",
+                first.file, first.line
+            );
+            context.report_with_help(SAME_KEY.at(&rule.place, message), help);
+        } else {
+            self.keys.insert(rule.key().to_owned(), rule.place.clone());
+        }
     }
 
     /// SIGMA: ids and names are unique in the loaded set; the first document keeps them.

@@ -368,6 +368,19 @@ fn ids_and_names_are_unique() {
 }
 
 #[test]
+fn rules_that_alerts_cannot_tell_apart_are_told() {
+    check(
+        &format!("{0}---\n{0}", items("a: b")),
+        &expect![[r#"
+        8:1: warning R024 [T] `title: T`
+          another rule is known as `T`
+          help: give each an `id`; the first is at rule.yml:1
+        2 loaded
+    "#]],
+    );
+}
+
+#[test]
 fn other_kinds_of_documents_do_not_vanish() {
     check(
         "title: C\nid: c\ncorrelation: {type: event_count}\n---\ntitle: F\nlogsource: {product: linux}\nfilter: {rules: any}\n",

@@ -515,6 +515,7 @@ logsource: {category: c, product: Linux, service: s, definition: d, extra: [1]}
 detection: {s: {a: b}, condition: s}
 custom_one: {a: [1, 0x10, 007, 'x\"y', null, true], b: 1.50}
 simulation: 5
+taxonomy: sigma
 ",
     );
     assert_eq!(rule.id.as_deref(), Some("some-id"));
@@ -560,7 +561,8 @@ simulation: 5
                 "custom_one".to_owned(),
                 r#"{"a":[1,16,"007","x\"y",null,true],"b":1.5}"#.to_owned()
             ),
-            ("simulation".to_owned(), "5".to_owned())
+            ("simulation".to_owned(), "5".to_owned()),
+            ("taxonomy".to_owned(), "\"sigma\"".to_owned())
         ]
     );
 }
