@@ -6,17 +6,19 @@ use std::hash::BuildHasher as _;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use crate::symbol::{Symbol, Symbols, hash};
+use crate::symbol::{Name, Symbol, Symbols};
 use crate::{Kind, Span, Tape};
 
 /// Members of an object up to which its names are compared pairwise where their hashes collide; wider
 /// objects use a table, so that no line can make this quadratic.
-const NARROW: u32 = 64;
+const NARROW: usize = 64;
 
 /// Scratch memory of [`Index::run`].
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     open: Vec<Object>,
+    /// Hashes of the names of all members so far of the open objects, outermost first.
+    hashes: Vec<u64>,
     /// Members of all wide objects of the line.
     wide: HashTable<Member>,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Index {
 struct Object {
     node: u32,
     end: u32,
-    members: u32,
+    /// Where its hashes begin.
+    first: usize,
     /// Which of 512 hash values its members' names have had.
     seen: [u64; 8],
 }
@@ -44,33 +47,38 @@ impl Index {
     pub(crate) fn run(
         &mut self,
         text: &[u8],
-        tape: &mut Tape,
+        tape: &Tape,
         symbols: &Symbols,
         found: &mut Vec<Symbol>,
     ) -> bool {
         found.clear();
         found.reserve(tape.nodes.len());
         self.open.clear();
+        self.hashes.clear();
         self.wide.clear();
         let mut duplicates = false;
-        for index in 0..tape.nodes.len() as u32 {
-            let node = tape.nodes[index as usize];
+        for (index, node) in tape.nodes.iter().enumerate() {
+            let index = index as u32;
             let mut symbol = Symbol::ELEMENT;
             if node.key != Span::NONE {
                 let name = node.key.of(text);
-                let hash = hash(name);
-                symbol = symbols.find(hash, name);
-                if let Some(earlier) = self.earlier(text, tape, found, index, hash) {
+                let words = Name::of(name);
+                let hash = words.hash();
+                symbol = symbols.find_words(words, hash, name);
+                if self.may_be_known(index, hash)
+                    && let Some(earlier) = self.earlier(text, tape, found, index, hash)
+                {
                     found[earlier as usize] = Symbol::DEAD;
                     duplicates = true;
                 }
             }
             found.push(symbol);
             if node.kind == Kind::Object {
+                let first = self.hashes.len();
                 self.open.push(Object {
                     node: index,
                     end: node.next,
-                    members: 0,
+                    first,
                     seen: [0; 8],
                 });
             }
@@ -78,7 +86,28 @@ impl Index {
         duplicates
     }
 
+    /// Notes a member's hash; false if no member before it in its object can have the same name.
+    #[inline]
+    fn may_be_known(&mut self, index: u32, hash: u64) -> bool {
+        while let Some(object) = self.open.last()
+            && object.end <= index
+        {
+            self.hashes.truncate(object.first);
+            self.open.pop();
+        }
+        let Some(object) = self.open.last_mut() else {
+            return false;
+        };
+        self.hashes.push(hash);
+        let bit = hash >> 20;
+        let word = &mut object.seen[(bit >> 6 & 7) as usize];
+        let seen = *word & 1 << (bit & 63) != 0;
+        *word |= 1 << (bit & 63);
+        seen || self.hashes.len() - object.first > NARROW
+    }
+
     /// The member before `index` that has the same name in the same object and still counts.
+    #[cold]
     fn earlier(
         &mut self,
         text: &[u8],
@@ -87,24 +116,17 @@ impl Index {
         index: u32,
         hash: u64,
     ) -> Option<u32> {
-        while self.open.last().is_some_and(|object| object.end <= index) {
-            self.open.pop();
-        }
-        let object = self.open.last_mut()?;
-        object.members += 1;
-        if object.members > NARROW {
-            let (node, members) = (object.node, object.members);
+        let object = self.open.last()?;
+        let (node, members) = (object.node, self.hashes.len() - object.first);
+        if members > NARROW {
             return self.earlier_in_wide(text, tape, found, node, members, index);
         }
-        let bit = hash >> 20;
-        let word = &mut object.seen[(bit >> 6 & 7) as usize];
-        let seen = *word & 1 << (bit & 63) != 0;
-        *word |= 1 << (bit & 63);
-        if !seen {
+        let (_, before) = self.hashes[object.first..].split_last()?;
+        if !before.contains(&hash) {
             return None;
         }
         let name = tape.key(text, index);
-        tape.children(object.node)
+        tape.children(node)
             .take_while(|&member| member < index)
             .find(|&member| {
                 found[member as usize] != Symbol::DEAD && tape.key(text, member) == name
@@ -117,7 +139,7 @@ impl Index {
         tape: &Tape,
         found: &[Symbol],
         object: u32,
-        members: u32,
+        members: usize,
         index: u32,
     ) -> Option<u32> {
         if members == NARROW + 1 {
@@ -154,7 +176,7 @@ mod tests {
         let mut tape = Tape::default();
         fallback::fill(text.as_bytes(), &mut tape, &Profile::laurel().limits).unwrap();
         let mut found = vec![];
-        let any = Index::default().run(text.as_bytes(), &mut tape, &Symbols::new(), &mut found);
+        let any = Index::default().run(text.as_bytes(), &tape, &Symbols::new(), &mut found);
         let dead: Vec<_> = (0..tape.nodes.len())
             .filter(|&node| found[node] == Symbol::DEAD)
             .map(|node| {

@@ -2,7 +2,7 @@
 //! (N7).
 
 use crate::normal::{Normal, arena_span, piece};
-use crate::symbol::{Known, Symbol, Symbols, hash};
+use crate::symbol::{Known, Symbol, Symbols};
 use crate::text::{hex_digit, hex_into};
 use crate::{Counts, Kind, Span};
 
@@ -69,7 +69,7 @@ fn push_pair(
     let key = piece(inner, pair.key.0, pair.key.1);
     let mut value = piece(inner, pair.value.0, pair.value.1);
     let name = normal.bytes(text, key);
-    let symbol = symbols.find(hash(name), name);
+    let symbol = symbols.find(name);
     let bare = normal.bytes(text, value);
     let kind = if !pair.quoted && matches!(bare, b"?" | b"(null)") {
         Kind::Null

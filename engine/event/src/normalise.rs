@@ -18,7 +18,7 @@
 use crate::command_line::{self, limit_reached};
 use crate::index::Index;
 use crate::normal::{NONE, Normal, Record, arena_span, piece};
-use crate::symbol::{Known, Symbol, Symbols, hash};
+use crate::symbol::{Known, Symbol, Symbols};
 use crate::text::decimal;
 use crate::{
     Counts, EventId, Kind, Limits, Profile, RecordClass, Span, Tape, address, message, syscall,
@@ -66,7 +66,7 @@ pub(crate) fn normalise(
     counts: &mut Counts,
 ) {
     normal.reset();
-    let duplicates = index.run(text, &mut normal.tape, symbols, &mut normal.symbols);
+    let duplicates = index.run(text, &normal.tape, symbols, &mut normal.symbols);
     counts.duplicate_keys += u64::from(duplicates);
     let mut pass = Pass {
         text,
@@ -208,7 +208,7 @@ impl Pass<'_> {
         self.normal.arena.extend(upper);
         let key = arena_span(from, self.normal.arena.len());
         let name = self.normal.bytes(self.text, key);
-        let symbol = self.symbols.find(hash(name), name);
+        let symbol = self.symbols.find(name);
         let mut others = self.normal.children(record);
         while symbol != Symbol::OTHER
             && let Some(other) = others.next(self.normal)
@@ -337,7 +337,7 @@ impl Pass<'_> {
             let value = self.normal.store_number(number);
             let name = Known::TEXTS[id + Known::IDS].as_bytes();
             let key = self.normal.store(name);
-            let symbol = self.symbols.find(hash(name), name);
+            let symbol = self.symbols.find(name);
             let node = self.normal.push(symbol, key, Kind::Number, value);
             if record == self.normal.syscall {
                 self.normal.members[symbol.index()] = node;

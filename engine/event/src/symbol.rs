@@ -82,20 +82,90 @@ impl Known {
     }
 }
 
+/// A member name as the two words it is compared by: its first and its last eight bytes, which hold all
+/// of a name of up to 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    head: u64,
+    tail: u64,
+    len: u32,
+}
+
+impl Name {
+    /// The longest name that its words hold whole.
+    const WHOLE: u32 = 16;
+
+    /// The words of a name.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "spans have lengths of 32 bits"
+    )]
+    pub(crate) fn of(name: &[u8]) -> Self {
+        let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => short(name),
+        };
+        let len = name.len() as u32;
+        Self { head, tail, len }
+    }
+
+    /// Whether two names are the same; `texts` gives both where the words do not hold all of them.
+    pub(crate) fn is<'a>(self, other: Self, texts: impl FnOnce() -> (&'a [u8], &'a [u8])) -> bool {
+        self == other
+            && (self.len <= Self::WHOLE || {
+                let (one, two) = texts();
+                one == two
+            })
+    }
+
+    /// Well mixed bits of the words.
+    pub(crate) fn hash(self) -> u64 {
+        let words = self.head ^ self.tail.rotate_left(29) ^ (u64::from(self.len) << 59);
+        let mixed = words.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
+    }
+}
+
+/// The words of a name of fewer than eight bytes.
+fn short(name: &[u8]) -> (u64, u64) {
+    match (name.first_chunk::<4>(), name.last_chunk::<4>(), name) {
+        (Some(head), Some(tail), _) => (
+            u32::from_le_bytes(*head).into(),
+            u32::from_le_bytes(*tail).into(),
+        ),
+        (_, _, [first, .., last]) => (
+            u64::from(*first),
+            u64::from(name[name.len() / 2]) << 8 | u64::from(*last),
+        ),
+        (_, _, [only]) => (u64::from(*only), 0),
+        _ => (0, 0),
+    }
+}
+
 /// The names that have a number.
 #[derive(Clone, Debug)]
 pub(crate) struct Symbols {
     names: Vec<Box<[u8]>>,
-    /// Open addressing by [`hash`], at most half full.
-    table: Vec<Symbol>,
+    /// Open addressing by hash, at most half full.
+    table: Vec<(Name, Symbol)>,
 }
+
+/// A place of the table that is free.
+const FREE: (Name, Symbol) = (
+    Name {
+        head: 0,
+        tail: 0,
+        len: 0,
+    },
+    Symbol::OTHER,
+);
 
 impl Symbols {
     /// Just the known names.
     pub(crate) fn new() -> Self {
         let mut symbols = Self {
             names: vec![],
-            table: vec![Symbol::OTHER; 512],
+            table: vec![FREE; 512],
         };
         for text in Known::TEXTS {
             symbols.intern(text.as_bytes());
@@ -111,33 +181,39 @@ impl Symbols {
 
     /// The number of a name, given to it now if need be; [`Symbol::OTHER`] once no number is left.
     pub(crate) fn intern(&mut self, name: &[u8]) -> Symbol {
-        let found = self.find(hash(name), name);
+        let found = self.find(name);
         if found != Symbol::OTHER || self.names.len() == Symbol::MAX {
             return found;
         }
         self.names.push(name.into());
         if self.names.len() * 2 > self.table.len() {
-            self.table = vec![Symbol::OTHER; self.table.len() * 2];
+            self.table = vec![FREE; self.table.len() * 2];
             for index in 0..self.names.len() {
                 self.insert(index);
             }
         } else {
             self.insert(self.names.len() - 1);
         }
-        self.find(hash(name), name)
+        self.find(name)
     }
 
-    /// The number of a name of this [`hash`].
-    pub(crate) fn find(&self, hash: u64, name: &[u8]) -> Symbol {
+    /// The number of a name.
+    pub(crate) fn find(&self, name: &[u8]) -> Symbol {
+        let words = Name::of(name);
+        self.find_words(words, words.hash(), name)
+    }
+
+    /// The number of a name of these words and their hash.
+    #[inline]
+    pub(crate) fn find_words(&self, words: Name, hash: u64, name: &[u8]) -> Symbol {
         let mask = self.table.len() - 1;
         let mut at = bucket(hash, mask);
         loop {
-            let symbol = self.table[at];
-            match self.names.get(symbol.index()) {
-                None => return Symbol::OTHER,
-                Some(known) if **known == *name => return symbol,
-                Some(_) => at = (at + 1) & mask,
+            let (known, symbol) = self.table[at];
+            if symbol == Symbol::OTHER || words.is(known, || (name, &*self.names[symbol.index()])) {
+                return symbol;
             }
+            at = (at + 1) & mask;
         }
     }
 
@@ -146,12 +222,13 @@ impl Symbols {
         reason = "at most Symbol::MAX names are interned"
     )]
     fn insert(&mut self, index: usize) {
+        let words = Name::of(&self.names[index]);
         let mask = self.table.len() - 1;
-        let mut at = bucket(hash(&self.names[index]), mask);
-        while self.table[at] != Symbol::OTHER {
+        let mut at = bucket(words.hash(), mask);
+        while self.table[at].1 != Symbol::OTHER {
             at = (at + 1) & mask;
         }
-        self.table[at] = Symbol(index as u16);
+        self.table[at] = (words, Symbol(index as u16));
     }
 }
 
@@ -163,42 +240,15 @@ fn bucket(hash: u64, mask: usize) -> usize {
     hash as usize & mask
 }
 
-/// Hash of a member name. Reads at most its outer eight bytes on either side: names are short.
-pub(crate) fn hash(name: &[u8]) -> u64 {
-    let (head, tail) =
-        if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
-        } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (
-                u32::from_le_bytes(*head).into(),
-                u32::from_le_bytes(*tail).into(),
-            )
-        } else if let (Some(first), Some(last)) = (name.first(), name.last()) {
-            (
-                u64::from(*first),
-                u64::from(name[name.len() / 2]) << 8 | u64::from(*last),
-            )
-        } else {
-            (0, 0)
-        };
-    let mixed = (head ^ tail.rotate_left(29) ^ ((name.len() as u64) << 59))
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 32)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Known, Symbol, Symbols, hash};
+    use super::{Known, Symbol, Symbols};
 
     #[test]
     fn every_name_keeps_its_own_number() {
         let mut symbols = Symbols::new();
         for (index, text) in Known::TEXTS.iter().enumerate() {
-            assert_eq!(
-                symbols.find(hash(text.as_bytes()), text.as_bytes()).index(),
-                index,
-                "{text}"
-            );
+            assert_eq!(symbols.find(text.as_bytes()).index(), index, "{text}");
         }
         let more: Vec<_> = (0..5_000).map(|i| format!("member{i}")).collect();
         let numbers: Vec<_> = more
@@ -209,15 +259,9 @@ mod tests {
             assert_eq!(symbols.intern(name.as_bytes()), number, "{name}");
         }
         assert_eq!(symbols.len(), Known::COUNT + more.len());
-        assert_eq!(symbols.find(hash(b"absent"), b"absent"), Symbol::OTHER);
-        assert_eq!(
-            symbols.find(hash(b"syscall"), b"syscall"),
-            Known::SyscallNumber.symbol()
-        );
-        assert_eq!(
-            symbols.find(hash(b"SYSCALL"), b"SYSCALL"),
-            Known::Syscall.symbol()
-        );
+        assert_eq!(symbols.find(b"absent"), Symbol::OTHER);
+        assert_eq!(symbols.find(b"syscall"), Known::SyscallNumber.symbol());
+        assert_eq!(symbols.find(b"SYSCALL"), Known::Syscall.symbol());
     }
 
     #[test]

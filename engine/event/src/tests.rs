@@ -1,6 +1,7 @@
 //! The promises of the format description, line by line: what views a Laurel line gives, field by
 //! field.
 
+mod oracle;
 mod recorded;
 mod shapes;
 
@@ -83,6 +84,10 @@ impl Bench {
             scope: Some(b"test"),
         };
         self.decoder.decode(line, &origin, &mut self.cache)
+    }
+
+    pub(crate) fn forget_processes(&mut self) {
+        self.cache = ProcessCache::new(256 << 20, DAY_MS);
     }
 
     pub(crate) fn counts(&mut self) -> Counts {

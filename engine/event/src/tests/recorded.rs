@@ -172,6 +172,26 @@ fn fixture(name: &str) -> Vec<String> {
     lines(&folder.join(format!("{name}.jsonl.zst")))
 }
 
+/// Every recorded event of the repository.
+pub(super) fn fixtures() -> Vec<String> {
+    let names = [
+        "fleet",
+        "container",
+        "versions/laurel-0.5.6",
+        "versions/laurel-0.6.5",
+        "versions/laurel-0.7.3",
+        "configs/base",
+        "configs/alt",
+        "configs/prefix",
+    ];
+    names.into_iter().flat_map(fixture).collect()
+}
+
+/// Every recorded event that lies beside the repository.
+pub(super) fn shared_lines() -> Vec<String> {
+    shared().map_or_else(Vec::new, |folder| lines(&folder.join("live-a.jsonl.zst")))
+}
+
 /// What views say of each event, without the places that values came from, by event id.
 fn readings(lines: &[String]) -> Vec<(String, Vec<String>)> {
     let mut wanted: Vec<_> = super::MAPPED

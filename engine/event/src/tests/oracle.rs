@@ -1,0 +1,277 @@
+//! The decoder against `serde_json`: every leaf of an event is found with its bytes, and no line
+//! whatever makes it panic.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::recorded::{fixtures, shared_lines};
+use super::{Bench, MAPPED};
+use crate::{Profile, ValueKind, ViewKind};
+
+/// Reads everything that can be read of an event.
+fn bench() -> Bench {
+    let mut wanted: Vec<_> = MAPPED
+        .iter()
+        .flat_map(|field| ViewKind::ALL[..5].iter().map(move |kind| (*kind, *field)))
+        .collect();
+    wanted.extend(ViewKind::ALL.map(|kind| (kind, "<keywords>")));
+    for field in [
+        "type", "a0", "a1", "a2", "a7", "name", "key", "exe", "SYSCALL", "uid", "acct", "msg",
+        "host",
+    ] {
+        wanted.push((ViewKind::Record, field));
+    }
+    for path in [
+        "PATH.name",
+        "SYSCALL.key",
+        "EXECVE.ARGV",
+        "EXECVE.cmdline",
+        "A.b.c",
+        "SOCKADDR.SADDR.addr",
+        "host",
+    ] {
+        wanted.push((ViewKind::Native, path));
+    }
+    Bench::new(Profile::laurel(), &wanted)
+}
+
+/// A line is refused, or everything of its event can be read; spans lie within texts, and what the
+/// views hold does not depend on what was decoded before.
+fn everything_can_be_read(bench: &mut Bench, line: &[u8]) {
+    let shown = |bench: &mut Bench| {
+        let fields = std::sync::Arc::clone(&bench.fields);
+        bench.forget_processes();
+        let event = bench.decode(line).ok()?;
+        event.process();
+        for argument in event.arguments() {
+            event
+                .node_path(argument.node)
+                .expect("an argument stands somewhere");
+        }
+        for view in event.views() {
+            event.node_path(view.node);
+        }
+        Some((super::show(&fields, &event), event.id(), event.flags()))
+    };
+    assert_eq!(
+        shown(bench),
+        shown(&mut self::bench()),
+        "{}",
+        String::from_utf8_lossy(line)
+    );
+}
+
+/// Leaves of an event that normalisation changes nothing of, as `kind:bytes`, sorted; `None` if it does.
+fn leaves(line: &str) -> Option<Vec<Vec<u8>>> {
+    const CHANGED: [&str; 6] = [
+        "\"msg\"",
+        "\"saddr\"",
+        "\"SADDR\":\"",
+        "CONFIG_CHANGE",
+        "\\u",
+        "ffff:",
+    ];
+    if CHANGED.iter().any(|mark| line.contains(mark)) {
+        return None;
+    }
+    let root: Json = serde_json::from_str(line.get(line.find('{')?..)?).ok()?;
+    let mut found = vec![];
+    for (name, member) in root.as_object()? {
+        let is_record = name != "ID" && name != "NODE" && is_record_name(name);
+        match member {
+            Json::Object(record) if is_record => record_leaves(name, record, &mut found)?,
+            Json::Array(records) if is_record => {
+                for record in records.iter().filter_map(Json::as_object) {
+                    record_leaves(name, record, &mut found)?;
+                }
+            }
+            Json::String(_) if name == "ID" || name == "NODE" => leaf(member, &mut found),
+            _ if name == "NODE" => return None,
+            _ => {}
+        }
+    }
+    let argv = &root["EXECVE"]["ARGV"];
+    if let Some(argv) = argv.as_array() {
+        if argv.iter().any(|argument| !argument.is_string()) {
+            return None;
+        }
+        let arguments: Vec<_> = argv
+            .iter()
+            .map(|argument| percent_decoded(argument.as_str().unwrap()))
+            .collect();
+        found.push([b"Text:".to_vec(), arguments.join(&b' ')].concat());
+    }
+    found.sort();
+    Some(found)
+}
+
+fn record_leaves(
+    name: &str,
+    record: &serde_json::Map<String, Json>,
+    found: &mut Vec<Vec<u8>>,
+) -> Option<()> {
+    let names: BTreeSet<_> = record.keys().map(String::as_str).collect();
+    let is_dropped =
+        |upper: &&str| upper.ends_with("ID") && !names.contains(upper.to_lowercase().as_str());
+    let changed = name == "SYSCALL" && !names.contains("SYSCALL")
+        || names.iter().any(is_dropped)
+        || names.contains("ARGV_STR")
+        || names.iter().any(|name| name.starts_with("enriched_"));
+    if changed {
+        return None;
+    }
+    for (name, value) in record {
+        match value {
+            Json::String(key) if name == "key" => {
+                let keys = percent_decoded(key);
+                for key in keys.split(|byte| *byte == 1).filter(|key| !key.is_empty()) {
+                    found.push([b"Text:", key].concat());
+                }
+            }
+            _ => leaf(value, found),
+        }
+    }
+    Some(())
+}
+
+fn leaf(value: &Json, found: &mut Vec<Vec<u8>>) {
+    match value {
+        Json::Null => {}
+        Json::Bool(value) => found.push(format!("Bool:{value}").into_bytes()),
+        Json::Number(value) => found.push(format!("Number:{value}").into_bytes()),
+        Json::String(value) => found.push([b"Text:".to_vec(), percent_decoded(value)].concat()),
+        Json::Array(values) => values.iter().for_each(|value| leaf(value, found)),
+        Json::Object(values) => values.values().for_each(|value| leaf(value, found)),
+    }
+}
+
+fn is_record_name(name: &str) -> bool {
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let unknown = name
+        .strip_prefix("UNKNOWN[")
+        .and_then(|rest| rest.strip_suffix(']'));
+    plain && name.starts_with(|c: char| c.is_ascii_uppercase())
+        || unknown
+            .is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// The slow and obvious way.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut out = vec![];
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let code = (byte == b'%')
+            .then(|| behind.get(..2))
+            .flatten()
+            .filter(|code| code.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        out.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &behind[2..] } else { behind };
+    }
+    out
+}
+
+/// What the native view offers to keyword search.
+fn keywords(bench: &mut Bench, line: &str) -> Option<Vec<Vec<u8>>> {
+    let event = bench.decode(line.as_bytes()).ok()?;
+    let view = event
+        .views()
+        .iter()
+        .find(|view| view.kind == ViewKind::Native)?;
+    let mut found: Vec<_> = event
+        .values(view)
+        .iter()
+        .map(|value| {
+            let bytes = event.bytes(value.span);
+            let shown = match value.kind {
+                // In the writing of the oracle.
+                ValueKind::Number => serde_json::from_slice::<Json>(bytes)
+                    .unwrap()
+                    .to_string()
+                    .into_bytes(),
+                _ => bytes.to_vec(),
+            };
+            [format!("{:?}:", value.kind).into_bytes(), shown].concat()
+        })
+        .collect();
+    found.sort();
+    Some(found)
+}
+
+#[test]
+fn every_leaf_of_recorded_events_is_found() {
+    let mut bench = Bench::new(Profile::laurel(), &[(ViewKind::Native, "<keywords>")]);
+    let (mut compared, mut all) = (0, 0);
+    for line in fixtures().into_iter().chain(shared_lines()) {
+        all += 1;
+        if let Some(expected) = leaves(&line) {
+            compared += 1;
+            assert_eq!(
+                keywords(&mut bench, &line).as_ref(),
+                Some(&expected),
+                "{line}"
+            );
+        }
+    }
+    assert!(
+        compared * 10 > all * 8,
+        "only {compared} of {all} lines were compared"
+    );
+}
+
+#[test]
+fn everything_of_recorded_events_can_be_read() {
+    let mut bench = bench();
+    for line in fixtures().iter().step_by(7) {
+        everything_can_be_read(&mut bench, line.as_bytes());
+    }
+}
+
+/// Lines with as many shapes as there are: recorded ones, and those written by hand for the scanner.
+fn seeds() -> Vec<Vec<u8>> {
+    let recorded = fixtures().into_iter().step_by(97).map(String::into_bytes);
+    let written = crate::harness::lines()
+        .into_iter()
+        .map(|line| line.as_bytes().to_vec());
+    recorded.chain(written).collect()
+}
+
+/// One damage: bytes are overwritten, taken out, or put in.
+fn any_damage() -> impl Strategy<Value = (prop::sample::Index, u8, Vec<u8>)> {
+    let tokens = [
+        "\"", "\\", "{}", "[]", "null", "%", "%0", "%01", "\\u0025", "0", ",", ":", "-", "\u{ff}",
+        "'", "=",
+    ];
+    let piece = prop_oneof![
+        prop::sample::select(tokens.to_vec()).prop_map(|token| token.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..3),
+    ];
+    (any::<prop::sample::Index>(), 0..8_u8, piece)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn a_damaged_line_is_refused_or_read_whole(
+        seed in prop::sample::select(seeds()),
+        damages in prop::collection::vec(any_damage(), 0..5),
+    ) {
+        let mut line = seed;
+        for (at, out, piece) in damages {
+            let from = at.index(line.len() + 1);
+            let to = (from + usize::from(out)).min(line.len());
+            line.splice(from..to, piece);
+        }
+        everything_can_be_read(&mut bench(), &line);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read_whole(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        everything_can_be_read(&mut bench(), &bytes);
+    }
+}
