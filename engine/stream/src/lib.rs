@@ -1,1 +1,23 @@
-//! The Kafka service: lines in, alerts out, offsets through a ledger.
+//! The Kafka service: lines in, alerts out, offsets through a ledger. The only crate that knows Kafka.
+//!
+//! [`serve`] runs one instance until it is told to [`Stop`]. It is handed a compiled plan; it knows no
+//! YAML and no command line.
+
+mod batch;
+mod core;
+pub mod embedded;
+mod http;
+mod ledger;
+mod options;
+mod serve;
+mod sink;
+mod source;
+mod telemetry;
+mod topics;
+mod worker;
+
+pub use http::listen;
+pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
+pub use options::{GroupProtocol, Input, Options, Pem, Security, Start, builtin_features};
+pub use serve::{PartitionSummary, ServeError, Stop, serve};
+pub use telemetry::Telemetry;

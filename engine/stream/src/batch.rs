@@ -1,0 +1,128 @@
+//! A batch: consecutive records of one partition, copied once out of the client's memory.
+
+use std::sync::Arc;
+
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, OwnedHeaders};
+
+use crate::ledger::{BatchId, PartitionId};
+
+/// Names of record headers that may carry the host, first found.
+const HOST_HEADERS: [&str; 3] = ["host", "hostname", "host.name"];
+
+/// A piece of a batch's arena.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    from: usize,
+    len: usize,
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) offset: i64,
+    /// Milliseconds since the epoch, as the record carries it.
+    pub(crate) timestamp: Option<i64>,
+    value: Piece,
+    key: Option<Piece>,
+    host: Option<Piece>,
+    /// Kept for the dead-letter topic.
+    pub(crate) headers: Option<OwnedHeaders>,
+}
+
+/// Consecutive records of one partition.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) id: BatchId,
+    pub(crate) partition: PartitionId,
+    pub(crate) topic: Arc<str>,
+    /// Lines before the start offset: they fill the process cache and are not evaluated.
+    pub(crate) warmup: bool,
+    pub(crate) records: Vec<Record>,
+    arena: Vec<u8>,
+}
+
+impl Batch {
+    pub(crate) fn new(id: BatchId, partition: PartitionId, topic: Arc<str>, warmup: bool) -> Self {
+        Self {
+            id,
+            partition,
+            topic,
+            warmup,
+            records: Vec::new(),
+            arena: Vec::new(),
+        }
+    }
+
+    /// Copies a record in.
+    pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>) {
+        let value = self.store(message.payload().unwrap_or_default());
+        let key = message.key().map(|key| self.store(key));
+        let headers = message.headers();
+        let host = headers.and_then(|headers| {
+            HOST_HEADERS.iter().find_map(|name| {
+                headers
+                    .iter()
+                    .find(|h| h.key == *name)
+                    .and_then(|h| h.value)
+            })
+        });
+        let host = host.map(|host| self.store(host));
+        let headers = headers.map(rdkafka::message::BorrowedHeaders::detach);
+        let timestamp = message.timestamp().to_millis();
+        self.records.push(Record {
+            offset: message.offset(),
+            timestamp,
+            value,
+            key,
+            host,
+            headers,
+        });
+    }
+
+    /// Bytes of all values and keys.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// One above the last offset.
+    pub(crate) fn end(&self) -> i64 {
+        self.records.last().map_or(0, |record| record.offset + 1)
+    }
+
+    /// The line: without the line break that some shippers leave at its end.
+    pub(crate) fn line(&self, record: &Record) -> &[u8] {
+        self.value(record).trim_ascii_end()
+    }
+
+    /// The value as it came.
+    pub(crate) fn value(&self, record: &Record) -> &[u8] {
+        self.piece(record.value)
+    }
+
+    /// The key as it came.
+    pub(crate) fn key(&self, record: &Record) -> Option<&[u8]> {
+        record.key.map(|key| self.piece(key))
+    }
+
+    /// What the record says of the host beside its line: a header, else the key.
+    pub(crate) fn host(&self, record: &Record) -> Option<&[u8]> {
+        record
+            .host
+            .or(record.key)
+            .map(|host| self.piece(host))
+            .filter(|host| !host.is_empty())
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Piece {
+        let from = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        Piece {
+            from,
+            len: bytes.len(),
+        }
+    }
+
+    fn piece(&self, piece: Piece) -> &[u8] {
+        &self.arena[piece.from..piece.from + piece.len]
+    }
+}

@@ -1,0 +1,270 @@
+//! What the consumer's thread knows and decides between two polls: open batches, warm-up, back-pressure,
+//! what came back from workers and producer. The ledger decides on offsets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use crate::ServeError;
+use crate::batch::Batch;
+use crate::ledger::{Admission, BatchId, Ledger, PartitionId};
+use crate::sink::Origin;
+use crate::telemetry::Telemetry;
+use crate::topics::Topics;
+use crate::worker::{Report, Shared, Task};
+
+/// A partition whose process cache is being filled.
+#[derive(Clone, Copy, Debug)]
+struct Warmup {
+    start: i64,
+    bytes_left: u64,
+}
+
+/// Where a partition starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    /// Lines count from here on.
+    pub(crate) start: i64,
+    /// Records are read from here on.
+    pub(crate) from: i64,
+    /// Records that were deleted before they were read.
+    pub(crate) lost: i64,
+}
+
+/// State between two polls.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) ledger: Ledger,
+    pub(crate) topics: Topics,
+    pub(crate) lost: BTreeMap<PartitionId, i64>,
+    pub(crate) fault: Option<ServeError>,
+    /// Whether partitions are paused: every assignment has to say it again.
+    pub(crate) paused: bool,
+    open: BTreeMap<PartitionId, Batch>,
+    warmups: BTreeMap<PartitionId, Warmup>,
+    next_batch: u64,
+    batch_bytes: usize,
+    warmup_bytes: u64,
+    cache_bytes: usize,
+    workers: Vec<Sender<Task>>,
+    reports: Receiver<Report>,
+    shared: Arc<Shared>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        options: &crate::Options,
+        workers: Vec<Sender<Task>>,
+        reports: Receiver<Report>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            topics: Topics::default(),
+            lost: BTreeMap::new(),
+            fault: None,
+            paused: false,
+            open: BTreeMap::new(),
+            warmups: BTreeMap::new(),
+            next_batch: 0,
+            batch_bytes: options.batch_bytes,
+            warmup_bytes: options.warmup_bytes,
+            cache_bytes: options.process_cache_bytes,
+            workers,
+            reports,
+            telemetry: Arc::clone(&shared.telemetry),
+            shared,
+        }
+    }
+
+    /// Takes one record. `Some`: the warm-up of this partition has read enough; go on at that offset.
+    pub(crate) fn record(&mut self, message: &BorrowedMessage<'_>) -> Option<(PartitionId, i64)> {
+        let partition = self.topics.id(message.topic(), message.partition());
+        match self.ledger.admit(partition, message.offset()) {
+            Admission::Take => {}
+            Admission::Redelivered => {
+                self.telemetry.redelivered.inc();
+                return None;
+            }
+            Admission::Foreign => return None,
+        }
+        let mut enough = None;
+        let mut warmup = false;
+        if let Some(state) = self.warmups.get_mut(&partition) {
+            warmup = message.offset() < state.start;
+            let bytes = message.payload_len() as u64;
+            state.bytes_left = state.bytes_left.saturating_sub(bytes);
+            if warmup && state.bytes_left == 0 {
+                enough = Some((partition, state.start));
+                self.ledger.jump(partition, state.start);
+            }
+            if !warmup || enough.is_some() {
+                self.warmups.remove(&partition);
+                self.flush(partition);
+            }
+        }
+        let batch = self.open.entry(partition).or_insert_with(|| {
+            self.next_batch += 1;
+            let topic = Arc::clone(self.topics.name(partition));
+            Batch::new(BatchId(self.next_batch), partition, topic, warmup)
+        });
+        batch.push(message);
+        if batch.bytes() >= self.batch_bytes || enough.is_some() {
+            self.flush(partition);
+        }
+        enough
+    }
+
+    /// Hands the open batch of a partition to its worker.
+    fn flush(&mut self, partition: PartitionId) {
+        let Some(batch) = self.open.remove(&partition) else {
+            return;
+        };
+        if !batch.warmup {
+            let (lines, bytes) = (batch.records.len() as u64, batch.bytes() as u64);
+            self.ledger
+                .take(partition, batch.id, batch.end(), lines, bytes);
+        }
+        self.tell(partition, Task::Batch(batch));
+    }
+
+    pub(crate) fn flush_all(&mut self) {
+        while let Some(partition) = self.open.keys().next().copied() {
+            self.flush(partition);
+        }
+    }
+
+    /// A partition is ours.
+    pub(crate) fn assign(&mut self, partition: PartitionId, beginning: Beginning, assigned: usize) {
+        let Beginning { start, from, lost } = beginning;
+        self.ledger.assign(partition, start, from);
+        if from < start {
+            self.warmups.insert(
+                partition,
+                Warmup {
+                    start,
+                    bytes_left: self.warmup_bytes,
+                },
+            );
+        }
+        let topic = Arc::clone(self.topics.name(partition));
+        if lost > 0 {
+            self.lose(partition, lost);
+        }
+        self.telemetry.assigned(
+            &topic,
+            partition.partition,
+            start,
+            (from < start).then_some(from),
+        );
+        self.tell(
+            partition,
+            Task::Assign(partition, self.cache_bytes / assigned.max(1)),
+        );
+    }
+
+    /// Records of this partition were deleted before they were read.
+    pub(crate) fn lose(&mut self, partition: PartitionId, records: i64) {
+        *self.lost.entry(partition).or_default() += records;
+        self.telemetry
+            .lost(self.topics.name(partition), partition.partition, records);
+    }
+
+    /// The end of a partition was read: markers of transactions at its end need no line to be committed.
+    pub(crate) fn at_end(&mut self, topic: &str, partition: i32, position: i64) {
+        let partition = self.topics.id(topic, partition);
+        if !self.open.contains_key(&partition) {
+            self.ledger.skip_to(partition, position);
+        }
+    }
+
+    /// Hands out what is open and waits for what is in flight: whether all came back in time.
+    pub(crate) fn drain(&mut self, partitions: &[PartitionId], within: Duration) -> bool {
+        for partition in partitions {
+            self.flush(*partition);
+        }
+        let deadline = Instant::now() + within;
+        let drained = |core: &Self| {
+            partitions
+                .iter()
+                .all(|partition| core.ledger.drained(*partition))
+        };
+        while !drained(self) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.fault.is_some() {
+                return false;
+            }
+            self.wait(left.min(Duration::from_millis(50)));
+        }
+        true
+    }
+
+    /// A partition is not ours any more.
+    pub(crate) fn revoke(&mut self, partition: PartitionId, drained: bool) {
+        self.open.remove(&partition);
+        self.warmups.remove(&partition);
+        self.ledger.revoke(partition);
+        self.tell(partition, Task::Revoke(partition));
+        let topic = Arc::clone(self.topics.name(partition));
+        self.telemetry.revoked(&topic, partition.partition, drained);
+    }
+
+    /// Takes what has come back so far.
+    pub(crate) fn take_reports(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.apply(report);
+        }
+    }
+
+    /// Waits for something to come back.
+    pub(crate) fn wait(&mut self, within: Duration) {
+        if let Ok(report) = self.reports.recv_timeout(within) {
+            self.apply(report);
+        }
+        self.take_reports();
+    }
+
+    /// No more tasks: the workers end.
+    pub(crate) fn dismiss_workers(&mut self) {
+        self.workers.clear();
+    }
+
+    fn apply(&mut self, report: Report) {
+        match report {
+            Report::Evaluated(partition, batch, outcome) => {
+                self.ledger.evaluated(partition, batch, outcome);
+            }
+            Report::Delivered(partition, batch) => self.ledger.delivered(partition, batch),
+            Report::Undelivered(partition, batch, undelivered) => {
+                let topic = undelivered.topic().to_owned();
+                if let Err(error) = self
+                    .shared
+                    .sink
+                    .retry(undelivered, Origin { partition, batch })
+                {
+                    self.ledger.failed(partition, batch);
+                    self.telemetry.undelivered(&topic, &error);
+                    self.fault.get_or_insert(ServeError::Undelivered {
+                        topic,
+                        source: error,
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, partition: PartitionId, task: Task) {
+        let count = self.workers.len();
+        if count == 0 {
+            return;
+        }
+        let spread = usize::try_from(partition.partition).unwrap_or(0) + partition.topic as usize;
+        if self.workers[spread % count].send(task).is_err() {
+            self.fault.get_or_insert(ServeError::WorkerDied);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The service: one thread that polls, some that evaluate, and the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use detect::Plan;
+use event::Profile;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::core::Core;
+use crate::ledger::Counts;
+use crate::options::{Input, Options};
+use crate::sink::Sink;
+use crate::source::{Assignments, Source};
+use crate::telemetry::Telemetry;
+use crate::worker::{self, Shared};
+
+/// Longest wait for a record; open batches are handed out when none comes.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Longest time that a line waits in an open batch.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// How long a full instance waits for its workers without polling before it pauses partitions: pausing
+/// throws away what was fetched, not polling costs nothing.
+const WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the consumer may take to leave its group.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A faulty service still delivers and commits what it can within this time.
+const FAULT_DRAIN: Duration = Duration::from_secs(5);
+
+/// Why the service ended other than by its stop signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A client cannot be made from these settings.
+    #[error("the Kafka settings are refused")]
+    Client {
+        /// What librdkafka says.
+        #[source]
+        source: KafkaError,
+    },
+    /// Partitions could not be taken over.
+    #[error("partitions could not be taken over or given up")]
+    Assignment {
+        /// What librdkafka says.
+        #[source]
+        source: KafkaError,
+    },
+    /// An alert or a dead letter cannot be delivered; its line stays uncommitted.
+    #[error("a record for topic {topic} cannot be delivered; its lines will be read again")]
+    Undelivered {
+        /// Topic.
+        topic: String,
+        /// What librdkafka says.
+        #[source]
+        source: KafkaError,
+    },
+    /// The consumer cannot go on, for example because another member uses its `group.instance.id`.
+    #[error("the consumer cannot go on")]
+    Fatal {
+        /// What librdkafka says.
+        #[source]
+        source: KafkaError,
+    },
+    /// A worker thread ended.
+    #[error("a worker thread has ended; the log says why")]
+    WorkerDied,
+    /// A thread could not be started.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Asks a running service to end. Cloned freely; setting it is safe in a signal handler's thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The service is to end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What became of all lines of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionSummary {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Lines by fate; at a clean stop `read = evaluated + dead_lettered + dropped`.
+    pub counts: Counts,
+    /// Records that were deleted before they were read.
+    pub lost: i64,
+}
+
+/// Reads, evaluates and delivers until the stop is set or it cannot go on. Blocks; the calling thread is
+/// the one that polls.
+pub fn serve(
+    options: &Options,
+    plan: Arc<Plan>,
+    profile: Arc<Profile>,
+    telemetry: &Arc<Telemetry>,
+    stop: &Stop,
+) -> Result<Vec<PartitionSummary>, ServeError> {
+    telemetry.plan(&plan);
+    let client = |source| ServeError::Client { source };
+    let (report_sender, reports) = mpsc::channel();
+    let sink = Sink::new(options, report_sender.clone(), Arc::clone(telemetry)).map_err(client)?;
+    let cache_max_age_ms =
+        i64::try_from(options.process_cache_max_age.as_millis()).unwrap_or(i64::MAX);
+    let telemetry = Arc::clone(telemetry);
+    let shared = Arc::new(Shared {
+        plan,
+        profile,
+        sink,
+        telemetry: Arc::clone(&telemetry),
+        cache_max_age_ms,
+    });
+    let (tasks, threads) = start_workers(options.threads.max(1), &shared, &report_sender)?;
+    let core = Core::new(options, tasks, reports, Arc::clone(&shared));
+    let assignments = Assignments::new(options, core, Arc::clone(&telemetry));
+    let consumer: Source = options
+        .consumer()
+        .create_with_context(assignments)
+        .map_err(client)?;
+    match &options.input {
+        Input::Topics(topics) => {
+            consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+        Input::Pattern(pattern) => consumer.subscribe(&[pattern]),
+    }
+    .map_err(client)?;
+
+    let ended = poll_until_stop(&consumer, options, &telemetry, &threads, stop);
+    if ended.is_err() {
+        telemetry.failed();
+    }
+    let within = if ended.is_ok() {
+        options.shutdown_deadline
+    } else {
+        FAULT_DRAIN
+    };
+    let summary = shut_down(consumer, &shared, threads, within);
+    for partition in &summary {
+        Telemetry::summary(
+            &partition.topic,
+            partition.partition,
+            &partition.counts,
+            partition.lost,
+        );
+    }
+    ended.map(|()| summary)
+}
+
+type Threads = Vec<JoinHandle<()>>;
+
+fn start_workers(
+    count: usize,
+    shared: &Arc<Shared>,
+    reports: &mpsc::Sender<worker::Report>,
+) -> Result<(Vec<mpsc::Sender<worker::Task>>, Threads), ServeError> {
+    let mut senders = Vec::new();
+    let mut threads = Vec::new();
+    for number in 0..count {
+        let (sender, tasks) = mpsc::channel();
+        let (shared, reports) = (Arc::clone(shared), reports.clone());
+        let builder = thread::Builder::new().name(format!("pythia-work-{number}"));
+        let thread = builder.spawn(move || worker::work(&shared, &tasks, &reports));
+        threads.push(thread.map_err(ServeError::Thread)?);
+        senders.push(sender);
+    }
+    Ok((senders, threads))
+}
+
+fn poll_until_stop(
+    consumer: &Source,
+    options: &Options,
+    telemetry: &Telemetry,
+    threads: &Threads,
+    stop: &Stop,
+) -> Result<(), ServeError> {
+    let assignments = consumer.context();
+    let mut committed = Instant::now();
+    let mut flushed = Instant::now();
+    let mut full_since = None;
+    while !stop.is_set() {
+        let now = Instant::now();
+        {
+            let core = &mut *assignments.core();
+            core.take_reports();
+            if let Some(fault) = core.fault.take() {
+                return Err(fault);
+            }
+            if threads.iter().any(JoinHandle::is_finished) {
+                return Err(ServeError::WorkerDied);
+            }
+            if now - flushed >= LINGER {
+                core.flush_all();
+                flushed = now;
+            }
+            if now - committed >= options.commit_interval {
+                assignments.commit(core, consumer, CommitMode::Async);
+                committed = now;
+            }
+            if hold_back(core, consumer, options, telemetry, &mut full_since) {
+                continue;
+            }
+        }
+        telemetry.polled();
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                let enough = assignments.core().record(&message);
+                if let Some((partition, offset)) = enough {
+                    let topic = Arc::clone(assignments.core().topics.name(partition));
+                    consumer
+                        .seek(
+                            &topic,
+                            partition.partition,
+                            rdkafka::Offset::Offset(offset),
+                            Duration::from_secs(10),
+                        )
+                        .map_err(|source| ServeError::Assignment { source })?;
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                at_end(consumer, assignments, partition);
+            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                return Err(ServeError::Fatal { source: error });
+            }
+            Some(Err(error))
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) =>
+            {
+                telemetry.poll_error(&error);
+                let restarted = assignments.restart_overtaken(consumer);
+                restarted.map_err(|source| ServeError::Assignment { source })?;
+            }
+            Some(Err(error)) => telemetry.poll_error(&error),
+            None => {
+                assignments.core().flush_all();
+                flushed = now;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Back-pressure: whether nothing may be polled now. Waits for workers a while without polling, then
+/// pauses all partitions and goes on polling for the group's sake.
+fn hold_back(
+    core: &mut Core,
+    consumer: &Source,
+    options: &Options,
+    telemetry: &Telemetry,
+    full_since: &mut Option<Instant>,
+) -> bool {
+    let (limit, used) = (
+        options.in_flight_bytes as u64,
+        core.ledger.in_flight_bytes(),
+    );
+    telemetry
+        .in_flight_bytes
+        .set(i64::try_from(used).unwrap_or(i64::MAX));
+    if core.paused {
+        if used <= limit / 2 {
+            pause(core, consumer, telemetry, false);
+        } else {
+            core.wait(Duration::from_millis(100));
+        }
+        return false;
+    }
+    if used < limit {
+        *full_since = None;
+        return false;
+    }
+    let since = *full_since.get_or_insert_with(Instant::now);
+    if since.elapsed() < WAIT_BEFORE_PAUSE {
+        core.wait(Duration::from_millis(100));
+        return true;
+    }
+    *full_since = None;
+    pause(core, consumer, telemetry, true);
+    false
+}
+
+fn pause(core: &mut Core, consumer: &Source, telemetry: &Telemetry, paused: bool) {
+    let assigned: Vec<_> = core
+        .ledger
+        .assigned()
+        .into_iter()
+        .map(|partition| (partition, 0))
+        .collect();
+    let list = core.topics.list(&assigned);
+    let done = if paused {
+        consumer.pause(&list)
+    } else {
+        consumer.resume(&list)
+    };
+    core.paused = paused;
+    telemetry.paused.set(i64::from(paused));
+    if let Err(error) = done {
+        telemetry.poll_error(&error);
+    }
+}
+
+/// The client names only the partition's number: every topic's partition of that number is looked at.
+fn at_end(consumer: &Source, assignments: &Assignments, partition: i32) {
+    let Ok(positions) = consumer.position() else {
+        return;
+    };
+    let core = &mut *assignments.core();
+    for element in positions
+        .elements()
+        .iter()
+        .filter(|element| element.partition() == partition)
+    {
+        if let rdkafka::Offset::Offset(position) = element.offset() {
+            core.at_end(element.topic(), partition, position);
+        }
+    }
+}
+
+/// Drains, commits, leaves the group, ends the workers.
+fn shut_down(
+    consumer: Source,
+    shared: &Shared,
+    threads: Threads,
+    within: Duration,
+) -> Vec<PartitionSummary> {
+    let deadline = Instant::now() + within;
+    let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+    let summary = {
+        let assignments = consumer.context();
+        let core = &mut *assignments.core();
+        core.flush_all();
+        let assigned = core.ledger.assigned();
+        let drained = core.drain(&assigned, left(deadline));
+        if !drained {
+            shared.sink.abandon();
+        }
+        assignments.commit(core, &consumer, CommitMode::Sync);
+        for partition in assigned {
+            let drained = core.ledger.drained(partition);
+            core.revoke(partition, drained);
+        }
+        core.dismiss_workers();
+        summary(core)
+    };
+    consumer.unsubscribe();
+    let leaving = Instant::now() + left(deadline).min(LEAVE_WITHIN);
+    while Instant::now() < leaving
+        && consumer
+            .assignment()
+            .is_ok_and(|assignment| assignment.count() > 0)
+    {
+        consumer.poll(POLL);
+    }
+    shared.sink.flush(left(deadline).min(LEAVE_WITHIN));
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!(event = "worker_died");
+        }
+    }
+    // Closing a consumer can hang on a broker that is away: it gets its time on a thread of its own.
+    let (sender, closed) = mpsc::channel();
+    let closing = thread::Builder::new()
+        .name("pythia-close".into())
+        .spawn(move || {
+            drop(consumer);
+            sender.send(()).ok();
+        });
+    if closing.is_ok() {
+        closed.recv_timeout(LEAVE_WITHIN).ok();
+    }
+    summary
+}
+
+fn summary(core: &Core) -> Vec<PartitionSummary> {
+    let counts: BTreeMap<_, Counts> = core.ledger.counts().clone();
+    counts
+        .into_iter()
+        .map(|(id, counts)| PartitionSummary {
+            topic: Arc::clone(core.topics.name(id)),
+            partition: id.partition,
+            counts,
+            lost: core.lost.get(&id).copied().unwrap_or(0),
+        })
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! The sink: alerts and dead letters to their topics. Each delivery, good or bad, comes back as a report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use detect::{Alert, Source};
+use event::Fault;
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use serde_json::Value;
+
+use crate::batch::{Batch, Record};
+use crate::ledger::{BatchId, PartitionId};
+use crate::options::Options;
+use crate::telemetry::Telemetry;
+use crate::worker::Report;
+
+/// How long a full queue is waited for before it is tried again.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a record was made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) partition: PartitionId,
+    pub(crate) batch: BatchId,
+}
+
+/// A record that is not on its topic.
+#[derive(Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) error: KafkaError,
+    record: Outgoing,
+}
+
+impl Undelivered {
+    /// The topic it was meant for.
+    pub(crate) fn topic(&self) -> &str {
+        &self.record.topic
+    }
+}
+
+/// A record on its way out, owned: it can be sent again, cut.
+#[derive(Clone, Debug)]
+struct Outgoing {
+    topic: Arc<str>,
+    key: Option<Vec<u8>>,
+    value: Vec<u8>,
+    headers: OwnedHeaders,
+}
+
+/// Sends records; shared by all workers.
+pub(crate) struct Sink {
+    producer: ThreadedProducer<Deliveries>,
+    alerts: Arc<str>,
+    dead_letters: Arc<str>,
+    reports: Sender<Report>,
+    /// At the end of a shutdown nobody waits for a full queue any more.
+    abandoned: AtomicBool,
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink")
+            .field("alerts", &self.alerts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sink {
+    pub(crate) fn new(
+        options: &Options,
+        reports: Sender<Report>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, KafkaError> {
+        let context = Deliveries {
+            reports: reports.clone(),
+            telemetry,
+        };
+        Ok(Self {
+            producer: options.producer().create_with_context(context)?,
+            alerts: options.alerts.as_str().into(),
+            dead_letters: options.dead_letters.as_str().into(),
+            reports,
+            abandoned: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends an alert. Key: host. Headers: `CloudEvents` binary mode. Gives the number of records: 1.
+    pub(crate) fn alert(&self, alert: &Alert, source: &Source<'_>, origin: Origin) -> u64 {
+        let Source::Kafka {
+            topic,
+            partition,
+            offset,
+        } = *source
+        else {
+            unreachable!("the service reads Kafka");
+        };
+        let (partition, offset) = (partition.to_string(), offset.to_string());
+        let mut headers = OwnedHeaders::new();
+        let texts = [
+            ("ce_specversion", Some("1.0")),
+            ("ce_id", Some(alert.alert_id.as_str())),
+            ("ce_type", Some("pythia.alert.v1")),
+            ("ce_source", Some("pythia")),
+            ("ce_subject", alert.host.as_deref()),
+            ("ce_time", Some(alert.time.as_str())),
+            ("content-type", Some("application/json")),
+            ("rule_id", Some(alert.rule_key())),
+            ("severity", Some(alert.level.as_str())),
+            ("source_topic", Some(topic)),
+            ("source_partition", Some(partition.as_str())),
+            ("source_offset", Some(offset.as_str())),
+        ];
+        for (key, value) in texts {
+            if value.is_some() {
+                headers = headers.insert(Header { key, value });
+            }
+        }
+        let record = Outgoing {
+            topic: Arc::clone(&self.alerts),
+            key: alert.host.as_ref().map(|host| host.as_bytes().to_vec()),
+            value: alert.to_json().into_bytes(),
+            headers,
+        };
+        self.send(record, origin);
+        1
+    }
+
+    /// Sends a dead letter: key, value and headers as they came, and why. Gives the number of records: 1.
+    pub(crate) fn dead_letter(
+        &self,
+        batch: &Batch,
+        record: &Record,
+        fault: Fault,
+        origin: Origin,
+    ) -> u64 {
+        let coordinates = [
+            ("pythia.error.code", fault.code().to_owned()),
+            ("pythia.error.reason", reason(fault).to_owned()),
+            ("pythia.error.stage", "decode".to_owned()),
+            ("pythia.error.attempt", "1".to_owned()),
+            ("pythia.source.topic", batch.topic.to_string()),
+            (
+                "pythia.source.partition",
+                batch.partition.partition.to_string(),
+            ),
+            ("pythia.source.offset", record.offset.to_string()),
+            (
+                "pythia.source.timestamp",
+                record
+                    .timestamp
+                    .map(|ms| ms.to_string())
+                    .unwrap_or_default(),
+            ),
+            (
+                "pythia.engine.version",
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
+        ];
+        let mut headers = record.headers.clone().unwrap_or_default();
+        for (key, value) in &coordinates {
+            headers = headers.insert(Header {
+                key,
+                value: Some(value),
+            });
+        }
+        let record = Outgoing {
+            topic: Arc::clone(&self.dead_letters),
+            key: batch.key(record).map(<[u8]>::to_vec),
+            value: batch.value(record).to_vec(),
+            headers,
+        };
+        self.send(record, origin);
+        1
+    }
+
+    /// Tries a record again that its topic found too large, with half of the event or line. `Err`: it
+    /// cannot be delivered.
+    pub(crate) fn retry(&self, undelivered: Undelivered, origin: Origin) -> Result<(), KafkaError> {
+        let Undelivered { error, record } = undelivered;
+        if !too_large(&error) {
+            return Err(error);
+        }
+        let cut = if record.topic == self.alerts {
+            cut_alert(&record)
+        } else {
+            Some(cut_value(&record))
+        };
+        let Some(record) = cut else { return Err(error) };
+        self.send(record, origin);
+        Ok(())
+    }
+
+    /// Waits until everything is delivered or the time is over.
+    pub(crate) fn flush(&self, within: Duration) {
+        // A record that is still on its way keeps its batch open: the ledger knows.
+        self.producer.flush(within).ok();
+    }
+
+    /// From now on a full queue is an undelivered record.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    fn send(&self, record: Outgoing, origin: Origin) {
+        loop {
+            let base = BaseRecord::with_opaque_to(&record.topic, Box::new(origin))
+                .payload(record.value.as_slice())
+                .headers(record.headers.clone());
+            let base = match &record.key {
+                Some(key) => base.key(key.as_slice()),
+                None => base,
+            };
+            let error = match self.producer.send(base) {
+                Ok(()) => return,
+                Err((error, _)) => error,
+            };
+            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            if full && !self.abandoned.load(Ordering::Relaxed) {
+                std::thread::sleep(FULL_QUEUE_PAUSE);
+                continue;
+            }
+            let report = Report::Undelivered(
+                origin.partition,
+                origin.batch,
+                Undelivered { error, record },
+            );
+            // The receiver goes away only at the end of the process.
+            self.reports.send(report).ok();
+            return;
+        }
+    }
+}
+
+/// Turns delivery reports into [`Report`]s; runs on the producer's own thread.
+struct Deliveries {
+    reports: Sender<Report>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.telemetry.client_error("producer", &error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Origin>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, origin: Box<Origin>) {
+        let report = match result {
+            Ok(_) => Report::Delivered(origin.partition, origin.batch),
+            Err((error, message)) => {
+                let record = Outgoing {
+                    topic: message.topic().into(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().unwrap_or_default().to_vec(),
+                    headers: message
+                        .headers()
+                        .map(rdkafka::message::BorrowedHeaders::detach)
+                        .unwrap_or_default(),
+                };
+                Report::Undelivered(
+                    origin.partition,
+                    origin.batch,
+                    Undelivered {
+                        error: error.clone(),
+                        record,
+                    },
+                )
+            }
+        };
+        self.reports.send(report).ok();
+    }
+}
+
+fn too_large(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
+    )
+}
+
+/// The alert with half of its event text; `None` if there is none left to cut.
+fn cut_alert(record: &Outgoing) -> Option<Outgoing> {
+    let mut alert: Value = serde_json::from_slice(&record.value).ok()?;
+    let event = alert["event"].as_str().filter(|event| !event.is_empty())?;
+    let half = event.floor_char_boundary(event.len() / 2);
+    let event = event.get(..half)?.to_owned();
+    alert["event"] = event.into();
+    alert["event_truncated"] = true.into();
+    let value = serde_json::to_vec(&alert).ok()?;
+    Some(Outgoing {
+        value,
+        ..record.clone()
+    })
+}
+
+/// The dead letter with the first half of its value; the header says how long it was.
+fn cut_value(record: &Outgoing) -> Outgoing {
+    use rdkafka::message::Headers as _;
+    let was_cut = record
+        .headers
+        .iter()
+        .any(|header| header.key == "pythia.value.bytes");
+    let bytes = record.value.len().to_string();
+    let headers = record.headers.clone();
+    let headers = if was_cut {
+        headers
+    } else {
+        headers.insert(Header {
+            key: "pythia.value.bytes",
+            value: Some(&bytes),
+        })
+    };
+    let half = record.value.len() / 2;
+    Outgoing {
+        value: record.value[..half].to_vec(),
+        headers,
+        ..record.clone()
+    }
+}
+
+/// The reason in words.
+fn reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Truncated => "the JSON text ends early",
+        Fault::InvalidJson => "no JSON, nested too deeply, or no valid UTF-8",
+        Fault::NoEvent => "no Laurel event at the root or in a known envelope",
+        Fault::BadId => "the event's ID is not of Laurel's form",
+        Fault::Oversize => "longer than the limit on lines",
+        Fault::TrailingData => "something stands behind a complete event",
+    }
+}

@@ -1,0 +1,450 @@
+//! All that the service can say: every metric and every log event, in one place.
+//!
+//! Metrics are named `pythia_<noun>_<unit>[_total]`. Labels are bounded: reasons and limits are closed
+//! sets, rules are those of the plan, partitions those that this process has had.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use detect::Plan;
+use event::Fault;
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use rdkafka::Statistics;
+use rdkafka::error::KafkaError;
+
+use crate::batch::Batch;
+use crate::ledger::{Counts, Outcome};
+
+/// A service that has not polled for so long is not healthy.
+const POLL_WITHIN: Duration = Duration::from_mins(1);
+
+/// Metrics and state of one service.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    started: Instant,
+    /// Milliseconds from `started` to the last poll.
+    polled_ms: AtomicU64,
+    joined: AtomicBool,
+    failed: AtomicBool,
+    newest_event_ms: AtomicI64,
+
+    lines: IntCounter,
+    bytes: IntCounter,
+    evaluated: IntCounter,
+    dead_letters: IntCounterVec,
+    matches: IntCounterVec,
+    pub(crate) alerts: IntCounter,
+    pub(crate) delivery_errors: IntCounter,
+    batch_seconds: Histogram,
+    decode: IntCounterVec,
+    limits: IntCounterVec,
+    pub(crate) cache_evicted: IntCounter,
+    pub(crate) warmup_lines: IntCounter,
+    ruleset: GaugeVec,
+    rules: IntGauge,
+
+    lag: IntGaugeVec,
+    lag_seconds: Gauge,
+    pub(crate) assigned: IntGauge,
+    pub(crate) rebalances: IntCounter,
+    pub(crate) lost: IntCounterVec,
+    pub(crate) redelivered: IntCounter,
+    pub(crate) commit_errors: IntCounter,
+    poll_errors: IntCounterVec,
+    client_errors: IntCounterVec,
+    pub(crate) in_flight_bytes: IntGauge,
+    pub(crate) paused: IntGauge,
+}
+
+impl Telemetry {
+    /// Fresh metrics, all registered.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let buckets = vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+        let batch = HistogramOpts::new("pythia_batch_seconds", "Time to evaluate a batch of lines")
+            .buckets(buckets);
+        let batch_seconds = Histogram::with_opts(batch).expect("a valid metric");
+        register(r, &batch_seconds);
+        Self {
+            started: Instant::now(),
+            polled_ms: AtomicU64::new(0),
+            joined: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            newest_event_ms: AtomicI64::new(0),
+            lines: counter(r, "pythia_lines_total", "Lines taken from Kafka"),
+            bytes: counter(r, "pythia_bytes_total", "Bytes of these lines"),
+            evaluated: counter(
+                r,
+                "pythia_events_total",
+                "Lines that were events and were evaluated",
+            ),
+            dead_letters: counters(
+                r,
+                "pythia_dlq_total",
+                "Lines sent to the dead-letter topic",
+                &["reason"],
+            ),
+            matches: counters(
+                r,
+                "pythia_matches_total",
+                "Events that a rule matched",
+                &["rule"],
+            ),
+            alerts: counter(r, "pythia_alerts_total", "Alerts handed to the producer"),
+            delivery_errors: counter(
+                r,
+                "pythia_kafka_produce_errors_total",
+                "Records that were not delivered",
+            ),
+            batch_seconds,
+            decode: counters(r, "pythia_decode_total", "What decoding met", &["what"]),
+            limits: counters(
+                r,
+                "pythia_limits_total",
+                "Limits that were reached",
+                &["limit"],
+            ),
+            cache_evicted: counter(
+                r,
+                "pythia_process_cache_evicted_total",
+                "Processes forgotten for lack of room",
+            ),
+            warmup_lines: counter(
+                r,
+                "pythia_warmup_lines_total",
+                "Lines read again to fill the process cache",
+            ),
+            ruleset: gauges(r, "pythia_ruleset_info", "The ruleset in use", &["hash"]),
+            rules: gauge(r, "pythia_rules", "Rules running"),
+            lag: int_gauges(
+                r,
+                "pythia_kafka_lag",
+                "Records not yet committed",
+                &["topic", "partition"],
+            ),
+            lag_seconds: float_gauge(
+                r,
+                "pythia_kafka_lag_seconds",
+                "Age of the newest event evaluated",
+            ),
+            assigned: gauge(
+                r,
+                "pythia_kafka_assigned_partitions",
+                "Partitions of this instance",
+            ),
+            rebalances: counter(
+                r,
+                "pythia_kafka_rebalances_total",
+                "Assignments and revocations",
+            ),
+            lost: counters(
+                r,
+                "pythia_kafka_records_lost_total",
+                "Records deleted before they were read",
+                &["topic", "partition"],
+            ),
+            redelivered: counter(
+                r,
+                "pythia_kafka_redelivered_total",
+                "Records seen twice in one assignment",
+            ),
+            commit_errors: counter(r, "pythia_kafka_commit_errors_total", "Commits that failed"),
+            poll_errors: counters(
+                r,
+                "pythia_kafka_poll_errors_total",
+                "Errors while polling",
+                &["kind"],
+            ),
+            client_errors: counters(
+                r,
+                "pythia_kafka_client_errors_total",
+                "Errors of the Kafka clients",
+                &["client"],
+            ),
+            in_flight_bytes: gauge(
+                r,
+                "pythia_kafka_in_flight_bytes",
+                "Bytes of lines not yet delivered",
+            ),
+            paused: gauge(
+                r,
+                "pythia_kafka_paused",
+                "1 while partitions are paused for back-pressure",
+            ),
+            registry,
+        }
+    }
+
+    /// The text of `/metrics`.
+    pub fn render(&self) -> String {
+        let newest = self.newest_event_ms.load(Ordering::Relaxed);
+        if newest > 0 {
+            self.lag_seconds.set(seconds(now_ms() - newest));
+        }
+        let mut text = Vec::new();
+        // Encoding writes to memory and every metric is well formed.
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("metrics encode");
+        String::from_utf8(text).expect("metrics are text")
+    }
+
+    /// Whether the threads are alive: the reason if not.
+    pub fn health(&self) -> Result<(), &'static str> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err("the service has failed");
+        }
+        let since = self.started.elapsed().saturating_sub(Duration::from_millis(
+            self.polled_ms.load(Ordering::Relaxed),
+        ));
+        if since > POLL_WITHIN {
+            Err("the consumer has not polled for a minute")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether lines are taken: the reason if not.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        self.health()?;
+        if self.joined.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err("not yet in the consumer group")
+        }
+    }
+
+    pub(crate) fn polled(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.polled_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn plan(&self, plan: &Plan) {
+        self.ruleset.reset();
+        self.ruleset.with_label_values(&[plan.hash()]).set(1.0);
+        self.rules.set(count(plan.rules().len()));
+        tracing::info!(
+            event = "ruleset",
+            hash = plan.hash(),
+            rules = plan.rules().len()
+        );
+    }
+
+    pub(crate) fn dead_letter(&self, fault: Fault) {
+        self.dead_letters.with_label_values(&[fault.code()]).inc();
+    }
+
+    pub(crate) fn batch(&self, batch: &Batch, outcome: &Outcome, took: Duration) {
+        self.lines.inc_by(batch.records.len() as u64);
+        self.bytes.inc_by(batch.bytes() as u64);
+        self.evaluated.inc_by(outcome.evaluated);
+        self.batch_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn counts(&self, plan: &Plan, counts: &detect::Counts) {
+        if let Some(newest) = counts.newest_ms {
+            self.newest_event_ms.fetch_max(newest, Ordering::Relaxed);
+        }
+        for (rule, matches) in &counts.matches {
+            self.matches
+                .with_label_values(&[plan.rule(*rule).key()])
+                .inc_by(*matches);
+        }
+        let dropped: u64 = counts
+            .alerts_dropped
+            .iter()
+            .map(|(_, dropped)| dropped)
+            .sum();
+        let decode = &counts.decode;
+        for (limit, hits) in [
+            ("alerts_per_event", dropped),
+            ("records_or_arguments", decode.limit_reached),
+        ] {
+            if hits > 0 {
+                self.limits.with_label_values(&[limit]).inc_by(hits);
+            }
+        }
+        let met = [
+            ("fallback", decode.fallback),
+            ("duplicate_keys", decode.duplicate_keys),
+            ("no_host", decode.no_host),
+            ("unknown_syscall", decode.unknown_syscall),
+            ("hex_unrepaired", decode.hex_unrepaired),
+            ("user_without_number", decode.user_without_number),
+            ("parent_missing", decode.parent_missing),
+        ];
+        for (what, times) in met {
+            if times > 0 {
+                self.decode.with_label_values(&[what]).inc_by(times);
+            }
+        }
+    }
+
+    /// Partitions came: with how many lines of warm-up each is not known yet.
+    pub(crate) fn assigned(&self, topic: &str, partition: i32, start: i64, warm_from: Option<i64>) {
+        self.joined();
+        tracing::info!(event = "assigned", topic, partition, start, warm_from);
+    }
+
+    /// The group has given its answer, be it no partition at all.
+    pub(crate) fn joined(&self) {
+        self.joined.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn revoked(&self, topic: &str, partition: i32, drained: bool) {
+        self.lag
+            .remove_label_values(&[topic, &partition.to_string()])
+            .ok();
+        tracing::info!(event = "revoked", topic, partition, drained);
+    }
+
+    pub(crate) fn lost(&self, topic: &str, partition: i32, records: i64) {
+        self.lost
+            .with_label_values(&[topic, &partition.to_string()])
+            .inc_by(u64::try_from(records).unwrap_or(0));
+        tracing::error!(
+            event = "records_lost",
+            topic,
+            partition,
+            records,
+            "records were deleted before they were read"
+        );
+    }
+
+    pub(crate) fn lag(&self, topic: &str, partition: i32, records: i64) {
+        self.lag
+            .with_label_values(&[topic, &partition.to_string()])
+            .set(records);
+    }
+
+    pub(crate) fn undelivered(&self, topic: &str, error: &KafkaError) {
+        self.delivery_errors.inc();
+        tracing::error!(event = "undelivered", topic, %error, "a record cannot be delivered; its lines will be read again");
+    }
+
+    pub(crate) fn poll_error(&self, error: &KafkaError) {
+        let kind = error
+            .rdkafka_error_code()
+            .map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
+        self.poll_errors.with_label_values(&[&kind]).inc();
+        tracing::warn!(event = "poll_error", %error);
+    }
+
+    pub(crate) fn client_error(&self, client: &str, error: &KafkaError, reason: &str) {
+        self.client_errors.with_label_values(&[client]).inc();
+        tracing::warn!(event = "client_error", client, %error, reason);
+    }
+
+    pub(crate) fn commit_error(&self, error: &KafkaError) {
+        self.commit_errors.inc();
+        tracing::warn!(event = "commit_error", %error);
+    }
+
+    /// The last word on a partition. At a clean stop `read = evaluated + dead_lettered + dropped`.
+    pub(crate) fn summary(topic: &str, partition: i32, counts: &Counts, lost: i64) {
+        tracing::info!(
+            event = "partition_summary",
+            topic,
+            partition,
+            read = counts.read,
+            evaluated = counts.evaluated,
+            dead_lettered = counts.dead_lettered,
+            dropped = counts.dropped,
+            unfinished = counts.unfinished,
+            redelivered = counts.redelivered,
+            lost,
+        );
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Ends of the partitions as the consumer's statistics know them: topic, partition, last stable offset.
+pub(crate) fn ends(statistics: &Statistics) -> Vec<(&str, i32, i64)> {
+    let topics = statistics.topics.iter();
+    let mut ends: Vec<(&str, i32, i64)> = topics
+        .flat_map(|(name, topic)| {
+            topic
+                .partitions
+                .values()
+                .map(|p| (name.as_str(), p.partition, p.ls_offset))
+        })
+        .filter(|(_, partition, end)| *partition >= 0 && *end >= 0)
+        .collect();
+    ends.sort_unstable();
+    ends
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of years are far below 2^52"
+)]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1e3
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn register(registry: &Registry, metric: &(impl prometheus::core::Collector + Clone + 'static)) {
+    registry
+        .register(Box::new(metric.clone()))
+        .expect("each metric has a name of its own");
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    let metric = IntCounter::new(name, help).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    let metric = IntGauge::new(name, help).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
+    let metric = Gauge::new(name, help).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    let metric = GaugeVec::new(Opts::new(name, help), labels).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
