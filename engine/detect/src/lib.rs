@@ -1,4 +1,34 @@
 //! Rules to one [`Plan`]; lines to [`Alert`]s. Pure: no I/O, no clock, no threads.
+//!
+//! In reading order: `route` gives each rule its view, `expression` folds its condition, `witness` chooses what to look
+//! for, `section` lays everything out, `plan` holds it together. For an event [`Detector::run`] decodes, `prefilter` finds
+//! candidates, `evaluate` decides, `why` and `enrich` make the alert. `reference` says what a rule means, slowly.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use detect::{Detector, Line, Plan, Source};
+//! use event::{Origin, ProcessCache, Profile};
+//!
+//! let rule = "
+//! title: Perl opens a socket
+//! logsource: {product: linux, category: process_creation}
+//! detection:
+//!   selection: {CommandLine|contains: 'use Socket'}
+//!   condition: selection
+//! ";
+//! let file = sigma::SourceFile { name: "perl.yml".into(), text: rule.into() };
+//! let plan = Plan::compile(sigma::load(&[file]).rules).plan;
+//! let mut detector = Detector::new(Arc::new(plan), Arc::new(Profile::laurel()));
+//!
+//! let bytes = br#"{"ID":"1700000000.123:1","EXECVE":{"argc":3,"ARGV":["perl","-e","use Socket"]}}"#;
+//! let source = Source::File { file: "-", line: 1 };
+//! let line = Line { bytes, origin: Origin::default(), source };
+//! let mut cache = ProcessCache::new(1 << 20, 3_600_000);
+//! let mut alerts = Vec::new();
+//! detector.run(&line, &mut cache, &mut alerts).expect("an event");
+//! assert_eq!(alerts[0].title(), "Perl opens a socket");
+//! ```
 
 #![warn(clippy::disallowed_methods)]
 
@@ -34,7 +64,7 @@ use std::sync::Arc;
 use crate::enrich::{Shared, effective_level};
 use crate::evaluate::Scratch;
 use crate::subject::Subject;
-use event::{Decoder, Fault, Origin, ProcessCache, Profile};
+use event::{Decoder, Event, Fault, Origin, ProcessCache, Profile};
 
 /// Where a line came from; stands in its alerts.
 #[derive(Clone, Copy, Debug)]
@@ -113,14 +143,7 @@ impl Detector {
         alerts: &mut Vec<Alert>,
     ) -> Result<(), Fault> {
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
-        self.newest_ms = self.newest_ms.max(Some(event.id().time_ms));
-        self.matches.clear();
-        for (number, view) in (0..).zip(event.views()) {
-            let subject = Subject::new(&event, view);
-            self.plan.matches(&subject, &mut self.scratch, |rule| {
-                self.matches.push((rule, number));
-            });
-        }
+        find(&self.plan, &event, &mut self.scratch, &mut self.matches);
         if self.matches.is_empty() {
             return Ok(());
         }
@@ -148,6 +171,20 @@ impl Detector {
         Ok(())
     }
 
+    /// The rules that match a line, in order, without alerts and counts: for those who only want to know.
+    pub fn matching(
+        &mut self,
+        line: &Line<'_>,
+        cache: &mut ProcessCache,
+    ) -> Result<Vec<RuleIdx>, Fault> {
+        let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+        find(&self.plan, &event, &mut self.scratch, &mut self.matches);
+        let mut rules: Vec<RuleIdx> = self.matches.iter().map(|(rule, _)| *rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        Ok(rules)
+    }
+
     /// Lets the process cache learn of a line that is not to be evaluated (warm-up after an
     /// assignment). Faults are ignored: the line was judged when it was first read.
     pub fn warm(&mut self, line: &Line<'_>, cache: &mut ProcessCache) {
@@ -162,6 +199,16 @@ impl Detector {
             alerts_dropped: self.dropped.take(),
             newest_ms: self.newest_ms.take(),
         }
+    }
+}
+
+/// All matches of rules and views of an event; views by their number.
+fn find(plan: &Plan, event: &Event<'_>, scratch: &mut Scratch, matches: &mut Vec<(RuleIdx, u32)>) {
+    matches.clear();
+    for (number, view) in (0..).zip(event.views()) {
+        plan.matches(&Subject::new(event, view), scratch, |rule| {
+            matches.push((rule, number));
+        });
     }
 }
 
