@@ -35,6 +35,8 @@
 #[cfg(test)]
 mod agreement;
 mod alert;
+#[cfg(test)]
+mod conformance;
 mod date;
 mod enrich;
 mod evaluate;
