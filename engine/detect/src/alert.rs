@@ -38,9 +38,12 @@ pub struct Alert {
     /// The process that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<AlertProcess>,
+    /// Long texts of `host`, `process` or `rule.fields` were cut (they end in `…`), or left out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub texts_truncated: bool,
     /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string.
     pub event: String,
-    /// `event` was longer than 900 KB (as encoded here) and has been cut.
+    /// `event` has been cut to 900 KB (as encoded here), or further, to keep the alert below 1 MB.
     #[serde(skip_serializing_if = "is_false")]
     pub event_truncated: bool,
     /// What was cut, guessed or missing when the event was decoded.

@@ -22,8 +22,26 @@ use crate::{Line, Source};
 /// Name space of alert ids. Fixed for ever: another one would give every alert a second id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f0c_63a1_6b0e_4d1e_9c57_2f1a_d84b_7e30);
 
-/// Most bytes that the event's text may take within the alert, as encoded there.
-const EVENT_BYTES_MAX: usize = 900 * 1024;
+/// Most bytes of an alert as JSON: Kafka's default limit of a message, less room for key and headers.
+const ALERT_BYTES_MAX: usize = 1_000_000;
+/// Most bytes that the event's text may take of them, as encoded there.
+const EVENT_BYTES_MAX: usize = 900 * 1000;
+/// Most bytes that the attributes of a rule may take; above, the rule is refused.
+pub(crate) const RULE_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes that all else may take: a sum of the limits below.
+const REST_BYTES_MAX: usize = 96 * 1024;
+
+/// Most bytes of one command line.
+const COMMAND_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes of one command line of an ancestor.
+const ANCESTOR_BYTES_MAX: usize = 1024;
+/// Most bytes of any other text, such as a path.
+const TEXT_BYTES_MAX: usize = 1024;
+/// Most labels, and most services.
+const NAMES_MAX: usize = 16;
+/// Most values in all of the rule's `fields` together, and most bytes of one of them.
+const FIELD_VALUES_MAX: usize = 32;
+const FIELD_BYTES_MAX: usize = 256;
 
 /// Level of a rule without one.
 const LEVEL: Level = Level::Medium;
@@ -40,24 +58,27 @@ pub(crate) struct Shared {
     host_key: Vec<u8>,
     text_hash: [u8; 16],
     process: Option<AlertProcess>,
+    texts_cut: bool,
     event: String,
-    event_truncated: bool,
+    event_bytes: usize,
     flags: AlertFlags,
     source: AlertSource,
 }
 
 impl Shared {
     pub(crate) fn new(event: &Event<'_>, line: &Line<'_>) -> Self {
-        let (text, event_truncated) = embedded(event.text());
+        let text = shown(event.text());
         let flags = event.flags();
+        let mut cutter = Cutter::default();
         Self {
             time: rfc3339(event.id().time_ms),
-            host: event.host().map(shown),
+            host: event.host().map(|host| cutter.text(host, TEXT_BYTES_MAX)),
             host_key: event.host().unwrap_or_default().to_vec(),
             text_hash: text_hash(event.text()),
-            process: process(event),
+            process: process(event, &mut cutter),
+            texts_cut: cutter.cut,
+            event_bytes: encoded_bytes(&text),
             event: text,
-            event_truncated,
             flags: AlertFlags {
                 argv_truncated: flags.argv_truncated,
                 argv_split_guess: flags.argv_split_guess,
@@ -89,21 +110,25 @@ impl Shared {
         views: impl Iterator<Item = Subject<'s>> + Clone,
     ) -> Alert {
         let why = Why::of(plan, rule, views.clone());
-        Alert {
+        let mut cutter = Cutter {
+            cut: self.texts_cut,
+        };
+        let mut alert = Alert {
             alert_id: alert_id(plan.rule(rule).key(), &self.host_key, &self.text_hash),
             time: self.time.clone(),
             level: level_name(effective_level(plan.rule(rule))).to_owned(),
             rule: AlertRule {
                 text: Arc::clone(plan.text(rule)),
-                fields: fields(plan, rule, views),
+                fields: fields(plan, rule, views, &mut cutter),
             },
             why: why.views,
             why_truncated: why.truncated,
             host: self.host.clone(),
             asset: AlertAsset::unknown(),
             process: self.process.clone(),
-            event: self.event.clone(),
-            event_truncated: self.event_truncated,
+            texts_truncated: cutter.cut,
+            event: String::new(),
+            event_truncated: false,
             flags: self.flags,
             source: self.source.clone(),
             engine: AlertEngine {
@@ -111,7 +136,21 @@ impl Shared {
                 ruleset: plan.hash().to_owned(),
             },
             alerts_left_out: None,
+        };
+        (alert.event, alert.event_truncated) = self.event_within(&alert);
+        alert
+    }
+
+    /// The event's text, cut so that the alert stays within its limit, and whether it was cut.
+    fn event_within(&self, rest: &Alert) -> (String, bool) {
+        let mut limit = EVENT_BYTES_MAX;
+        if self.event_bytes + RULE_BYTES_MAX + REST_BYTES_MAX > ALERT_BYTES_MAX {
+            limit = limit.min(ALERT_BYTES_MAX.saturating_sub(rest.to_json().len()));
         }
+        if self.event_bytes <= limit {
+            return (self.event.clone(), false);
+        }
+        (cut_to(&self.event, limit).to_owned(), true)
     }
 }
 
@@ -132,53 +171,97 @@ fn alert_id(rule: &str, host: &[u8], text_hash: &[u8; 16]) -> String {
     Uuid::new_v5(&NAMESPACE, &name).to_string()
 }
 
-/// The event's text as far as its encoded form fits into the alert, and whether it was cut.
-fn embedded(text: &[u8]) -> (String, bool) {
-    let text = shown(text);
-    let mut bytes = 2;
-    for (at, point) in text.char_indices() {
-        bytes += match point {
-            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-            '\0'..' ' => 6,
-            point => point.len_utf8(),
-        };
-        if bytes > EVENT_BYTES_MAX {
-            return (text.get(..at).unwrap_or_default().to_owned(), true);
-        }
+/// Bytes that a code point takes within a JSON string.
+fn encoded(point: char) -> usize {
+    match point {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..' ' => 6,
+        point => point.len_utf8(),
     }
-    (text, false)
 }
 
-fn process(event: &Event<'_>) -> Option<AlertProcess> {
+fn encoded_bytes(text: &str) -> usize {
+    text.chars().map(encoded).sum()
+}
+
+/// The start of a text that takes at most `limit` bytes within a JSON string.
+fn cut_to(text: &str, limit: usize) -> &str {
+    let mut bytes = 0;
+    for (at, point) in text.char_indices() {
+        bytes += encoded(point);
+        if bytes > limit {
+            return text.get(..at).unwrap_or_default();
+        }
+    }
+    text
+}
+
+/// Shows texts within limits and remembers whether it cut any.
+#[derive(Default)]
+pub(crate) struct Cutter {
+    pub(crate) cut: bool,
+}
+
+impl Cutter {
+    /// The text for people, at most `limit` bytes of JSON and a mark where it was cut.
+    pub(crate) fn text(&mut self, text: &[u8], limit: usize) -> String {
+        // Showing takes no fewer bytes than there are.
+        let text = shown(text.get(..limit + 4).unwrap_or(text));
+        let kept = cut_to(&text, limit);
+        if kept.len() == text.len() {
+            return text;
+        }
+        self.cut = true;
+        format!("{kept}…")
+    }
+
+    fn texts(&mut self, texts: &[Cow<'_, [u8]>]) -> Vec<String> {
+        self.cut |= texts.len() > NAMES_MAX;
+        texts
+            .iter()
+            .take(NAMES_MAX)
+            .map(|text| self.text(text, TEXT_BYTES_MAX))
+            .collect()
+    }
+}
+
+fn process(event: &Event<'_>, cutter: &mut Cutter) -> Option<AlertProcess> {
     let process = event.process();
-    let text = |text: Option<Cow<'_, [u8]>>| text.map(|text| shown(&text));
-    let texts = |texts: Vec<Cow<'_, [u8]>>| texts.iter().map(|text| shown(text)).collect();
     let found = AlertProcess {
         pid: process.pid,
         ppid: process.ppid,
-        exe: text(process.exe),
-        command_line: text(process.command_line),
-        cwd: text(process.cwd),
-        user: text(process.user),
+        exe: process.exe.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+        command_line: process
+            .command_line
+            .map(|text| cutter.text(&text, COMMAND_LINE_BYTES_MAX)),
+        cwd: process.cwd.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+        user: process.user.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
         auid: process.auid,
         session: process.session,
-        tty: text(process.tty),
-        labels: texts(process.labels),
-        container: text(process.container),
-        services: texts(process.services),
+        tty: process.tty.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+        labels: cutter.texts(&process.labels),
+        container: process
+            .container
+            .map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+        services: cutter.texts(&process.services),
         parent: process.parent.map(|parent| AlertParent {
             pid: parent.pid,
-            exe: text(parent.exe),
-            comm: text(parent.comm),
-            command_line: text(parent.command_line),
+            exe: parent.exe.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+            comm: parent.comm.map(|text| cutter.text(&text, TEXT_BYTES_MAX)),
+            command_line: parent
+                .command_line
+                .map(|text| cutter.text(&text, COMMAND_LINE_BYTES_MAX)),
         }),
         ancestors: process
             .ancestors
             .iter()
             .map(|ancestor| AlertAncestor {
                 pid: ancestor.pid,
-                exe: (!ancestor.exe.is_empty()).then(|| shown(ancestor.exe)),
-                command_line: ancestor.command_line.map(shown),
+                exe: (!ancestor.exe.is_empty())
+                    .then(|| cutter.text(ancestor.exe, ANCESTOR_BYTES_MAX)),
+                command_line: ancestor
+                    .command_line
+                    .map(|text| cutter.text(text, ANCESTOR_BYTES_MAX)),
             })
             .collect(),
     };
@@ -190,8 +273,10 @@ fn fields<'s>(
     plan: &Plan,
     rule: RuleIdx,
     views: impl Iterator<Item = Subject<'s>>,
+    cutter: &mut Cutter,
 ) -> BTreeMap<String, Vec<String>> {
     let mut fields = BTreeMap::new();
+    let mut count = 0;
     let wanted = &plan.rule(rule).fields;
     if wanted.is_empty() {
         return fields;
@@ -205,19 +290,21 @@ fn fields<'s>(
                 if matches!(value.kind, ValueKind::Null | ValueKind::Container) {
                     continue;
                 }
+                if count == FIELD_VALUES_MAX {
+                    cutter.cut = true;
+                    return fields;
+                }
                 let values: &mut Vec<String> = fields.entry(field.clone()).or_default();
-                let text = shown(view.raw(value));
-                if !values.contains(&text) && values.len() < VALUES_MAX {
+                let text = cutter.text(view.raw(value), FIELD_BYTES_MAX);
+                if !values.contains(&text) {
                     values.push(text);
+                    count += 1;
                 }
             }
         }
     }
     fields
 }
-
-/// Most values of one field in an alert; all of them stand in `event`.
-const VALUES_MAX: usize = 16;
 
 /// The attributes of a rule, as all of its alerts carry them.
 pub(crate) fn rule_text(rule: &Rule) -> RuleText {
@@ -277,16 +364,24 @@ mod tests {
     }
 
     #[test]
-    fn the_event_is_cut_by_its_encoded_size() {
-        for unit in ["a", "\"", "\u{1}", "é", "\n"] {
-            let text = unit.repeat(EVENT_BYTES_MAX);
-            let (kept, cut) = embedded(text.as_bytes());
-            let encoded = serde_json::to_string(&kept).unwrap().len();
+    fn texts_are_cut_by_their_encoded_size() {
+        for unit in ["a", "\"", "\u{1}", "é", "\n", "€", "\u{7f}"] {
+            let text = unit.repeat(1000);
+            let mut cutter = Cutter::default();
+            let kept = cutter.text(text.as_bytes(), 500);
+            let encoded = serde_json::to_string(&kept).unwrap().len() - "\"…\"".len();
             assert!(
-                cut && encoded <= EVENT_BYTES_MAX && encoded + 6 > EVENT_BYTES_MAX,
+                cutter.cut && encoded <= 500 && encoded + 6 > 500,
                 "{unit:?} {encoded}"
             );
+            assert_eq!(
+                encoded_bytes(&text),
+                serde_json::to_string(&text).unwrap().len() - 2
+            );
         }
-        assert_eq!(embedded(b"{\"a\":1}"), ("{\"a\":1}".to_owned(), false));
+        let mut cutter = Cutter::default();
+        assert_eq!(cutter.text(b"short", 5), "short");
+        assert!(!cutter.cut);
+        assert_eq!(cutter.text(b"\xff\xff", 5), "\\xff…");
     }
 }

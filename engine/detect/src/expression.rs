@@ -1,12 +1,11 @@
 //! A rule's condition over one kind of views and one record type, as a tree of predicates with everything
 //! folded that can be decided before any event is seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use event::{RecordClass, Slot, ViewKind};
 use sigma::{Condition, Field, Item, Matcher, Part, Pattern, Place, Quantifier, Rule, Search};
-use std::collections::HashMap;
 
 use crate::matcher::{RegexRefused, Test, Text};
 use crate::reference::{Names, alternatives, array_of, by_array, holds_without_values, keyword};
@@ -48,13 +47,18 @@ impl Expression {
     /// `decisive` is the constant that decides the whole: false for and, true for or.
     fn join(parts: impl IntoIterator<Item = Self>, decisive: bool) -> Self {
         let mut kept = Vec::new();
-        for part in parts {
+        // Value lists are long: each predicate is looked up, not searched for.
+        let mut known = HashSet::new();
+        let flat = parts.into_iter().flat_map(|part| match part {
+            Self::And(inner) if !decisive => inner,
+            Self::Or(inner) if decisive => inner,
+            other => vec![other],
+        });
+        for part in flat {
             match part {
                 Self::Constant(value) if value == decisive => return Self::Constant(decisive),
                 Self::Constant(_) => {}
-                Self::And(inner) if !decisive => kept.extend(inner),
-                Self::Or(inner) if decisive => kept.extend(inner),
-                other if kept.contains(&other) => {}
+                Self::Predicate(index) if !known.insert(index) => {}
                 other => kept.push(other),
             }
         }

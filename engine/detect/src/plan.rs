@@ -11,7 +11,7 @@ use sigma::{Code, Diagnostic, Place, Rule, Severity};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
-use crate::enrich::rule_text;
+use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
 use crate::expression::{Builder, Expression, Predicates, Tests, Unfed};
 use crate::reference::Names;
@@ -299,6 +299,7 @@ struct Compiler {
     rules: Vec<Arc<Rule>>,
     facts: Vec<Facts>,
     names: Vec<Names>,
+    texts: Vec<Arc<RuleText>>,
 }
 
 impl Compiler {
@@ -311,11 +312,25 @@ impl Compiler {
             rules: Vec::new(),
             facts: Vec::new(),
             names: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
     /// Adds a rule, or says why it cannot run.
     fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Option<Diagnostic>, Refused> {
+        let text = rule_text(rule);
+        // The names of `fields` stand in alerts too.
+        let bytes =
+            serde_json::to_string(&(&text, &rule.fields)).map_or(usize::MAX, |text| text.len());
+        if bytes > RULE_BYTES_MAX {
+            let reason = format!(
+                "its describing attributes take {bytes} bytes of every alert, more than {RULE_BYTES_MAX}"
+            );
+            return Err(Refused {
+                place: rule.place.clone(),
+                reason,
+            });
+        }
         let names = Names::resolve(rule, kind, &mut self.fields);
         let classes = if kind == ViewKind::Record {
             &CLASSES[..]
@@ -382,6 +397,7 @@ impl Compiler {
         self.rules.push(Arc::clone(rule));
         self.facts.push(facts);
         self.names.push(names);
+        self.texts.push(Arc::new(text));
         Ok(first_place(&unfed).map(|place| warning(rule, place, &unfed, kind)))
     }
 
@@ -403,17 +419,12 @@ impl Compiler {
                 sections.push(section);
             }
         }
-        let texts = self
-            .rules
-            .iter()
-            .map(|rule| Arc::new(rule_text(rule)))
-            .collect();
         Plan {
             hash: hash(&self.rules),
             rules: self.rules,
             facts: self.facts,
             names: self.names,
-            texts,
+            texts: self.texts,
             sections,
             index,
             tests: self.tests,

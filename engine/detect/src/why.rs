@@ -4,6 +4,7 @@ use event::{Value, ValueKind};
 use sigma::{Field, Matcher, Part, Pattern, Quantifier};
 
 use crate::alert::{WhyMatch, WhySelection, WhyView, shown};
+use crate::enrich::Cutter;
 use crate::expression::{Tests, normal};
 use crate::matcher::{Test, Text};
 use crate::plan::{Plan, RuleIdx};
@@ -181,7 +182,8 @@ fn piece(pattern: &Pattern) -> Option<Vec<u8>> {
 /// The value, or the part of it around the match.
 fn window(raw: &[u8], matcher: Option<&Matcher>) -> (String, bool) {
     if raw.len() <= VALUE_BYTES_MAX {
-        return (shown(raw), false);
+        let mut cutter = Cutter::default();
+        return (cutter.text(raw, 2 * VALUE_BYTES_MAX), cutter.cut);
     }
     let found = match matcher {
         Some(Matcher::Text(pattern)) => {
@@ -193,13 +195,15 @@ fn window(raw: &[u8], matcher: Option<&Matcher>) -> (String, bool) {
     let from = found
         .unwrap_or(0)
         .saturating_sub(VALUE_BYTES_MAX / 4)
-        .min(raw.len() - VALUE_BYTES_MAX);
-    let (from, to) = (boundary(raw, from), boundary(raw, from + VALUE_BYTES_MAX));
+        .min(raw.len());
+    let to = (from + VALUE_BYTES_MAX).min(raw.len());
+    let (from, to) = (boundary(raw, from), boundary(raw, to));
     let (before, behind) = (
         if from > 0 { "…" } else { "" },
         if to < raw.len() { "…" } else { "" },
     );
-    (format!("{before}{}{behind}", shown(&raw[from..to])), true)
+    let piece = Cutter::default().text(&raw[from..to], 2 * VALUE_BYTES_MAX);
+    (format!("{before}{piece}{behind}"), true)
 }
 
 /// The next place at or behind `at` that is not within a code point.

@@ -268,6 +268,61 @@ fn bytes_that_are_no_utf8_are_shown_byte_by_byte() {
     assert_eq!(alerts[0].main_value(), value);
 }
 
+/// The worst that an event can do: every text long and hard to encode.
+#[test]
+fn an_alert_fits_into_a_kafka_message_and_says_what_was_cut() {
+    let rule = PERL.replace(
+        "socket and parent and not known",
+        "(socket or parent) and not known",
+    );
+    let mut detector = detector(&[&rule]);
+    let long = "%01".repeat(400_000);
+    let labels = vec!["x".repeat(3000); 40];
+    let event = serde_json::json!({
+        "ID": "1700000000.123:1",
+        "NODE": "h".repeat(5000),
+        "SYSCALL": {"exe": long, "LABELS": labels, "PPID": {"exe": long}},
+        "EXECVE": {"argc": 2, "ARGV": [long, "use Socket"]},
+        "CWD": {"cwd": long},
+    });
+    let event = event.to_string();
+    let alert = run(&mut detector, &file(&event, 1)).unwrap().remove(0);
+    let size = alert.to_json().len();
+    assert!(size <= 1_000_000 && size > 900_000, "{size}");
+    assert!(alert.event_truncated && alert.texts_truncated && alert.why_truncated);
+    assert!(event.starts_with(&alert.event));
+    assert!(
+        alert.why[0].selections[0].matches[0]
+            .value
+            .as_deref()
+            .unwrap()
+            .contains("use Socket")
+    );
+    // A long event that fits is whole.
+    let fits = serde_json::json!({
+        "ID": "1700000000.123:1",
+        "EXECVE": {"argc": 2, "ARGV": ["a".repeat(800_000), "use Socket"]},
+    })
+    .to_string();
+    let alert = run(&mut detector, &file(&fits, 1)).unwrap().remove(0);
+    assert!(!alert.event_truncated && alert.event == fits);
+}
+
+#[test]
+fn a_rule_whose_attributes_would_fill_every_alert_is_refused() {
+    let rule = format!("{PERL}\nnotes: {}\n", "n".repeat(300_000));
+    let file = SourceFile {
+        name: "long.yml".into(),
+        text: rule.into(),
+    };
+    let compiled = Plan::compile(sigma::load(&[file]).rules);
+    assert!(
+        compiled.not_running[0].reason.contains("of every alert"),
+        "{}",
+        compiled.not_running[0].reason
+    );
+}
+
 #[test]
 fn a_line_that_is_no_event_is_a_fault_and_gives_no_alert() {
     let mut detector = detector(&[PERL]);
