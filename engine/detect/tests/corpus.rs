@@ -140,3 +140,49 @@ fn the_plan_finds_on_recorded_events_what_the_reference_finds() {
     // An independent reading of the same rules and events, rule by rule: `tests/oracle/slow_check.py`.
     assert_eq!(matches, 2927);
 }
+
+/// Every other recording: four versions of Laurel, four configurations, other people's events.
+#[test]
+fn the_plan_agrees_with_the_reference_on_every_version_and_configuration() {
+    let Some(shared) = shared() else { return };
+    let profile = Arc::new(Profile::laurel());
+    let plan = Arc::new(Plan::compile(linux(&shared)).plan);
+    let (mut events, mut matches) = (0, 0);
+    for folder in ["", "versions", "configs", "third-party"] {
+        for entry in std::fs::read_dir(shared.join("data/laurel").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let text = match std::fs::read(&path) {
+                Ok(bytes) if name.ends_with(".jsonl.zst") && name != "live-a.jsonl.zst" => {
+                    zstd::decode_all(&bytes[..]).unwrap()
+                }
+                Ok(bytes) if name.ends_with(".jsonl") => bytes,
+                _ => continue,
+            };
+            let mut reference = (
+                Reference::new(Arc::clone(&plan), Arc::clone(&profile)),
+                cache(),
+            );
+            let mut detector = (
+                Detector::new(Arc::clone(&plan), Arc::clone(&profile)),
+                cache(),
+            );
+            for (number, bytes) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+                let line = line(bytes, number);
+                let expected = reference.0.run(&line, &mut reference.1);
+                let found = detector.0.matching(&line, &mut detector.1);
+                assert_eq!(found, expected, "{name} line {number}");
+                events += usize::from(found.is_ok());
+                matches += found.map_or(0, |rules| rules.len());
+            }
+        }
+    }
+    assert!(
+        events > 5000 && matches > 500,
+        "{events} events, {matches} matches"
+    );
+}
