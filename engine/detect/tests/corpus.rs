@@ -160,7 +160,13 @@ fn the_plan_agrees_with_the_reference_on_every_version_and_configuration() {
                 Ok(bytes) if name.ends_with(".jsonl.zst") && name != "live-a.jsonl.zst" => {
                     zstd::decode_all(&bytes[..]).unwrap()
                 }
-                Ok(bytes) if name.ends_with(".jsonl") => bytes,
+                Ok(bytes)
+                    if path
+                        .extension()
+                        .is_some_and(|extension| extension == "jsonl") =>
+                {
+                    bytes
+                }
                 _ => continue,
             };
             let mut reference = (
