@@ -2,6 +2,30 @@
 //!
 //! Takes bytes and a [`Profile`]; gives spans into these bytes or into a reused arena. No I/O, no
 //! clock, no threads, no knowledge of rules, labels or Kafka.
+//!
+//! A line goes through `envelope` (where is the Laurel object, what host) and `scan` (the tape of its
+//! nodes), then `normalise` (names to symbols, the steps N1 to N15 of the format description), then
+//! `fill` (values into the slots of the views: `mapped`, `record`, `native`), all called by `decode`.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use event::{Decoder, Fields, Origin, ProcessCache, Profile, ViewKind};
+//!
+//! let mut fields = Fields::default();
+//! let command_line = fields.want(ViewKind::ProcessCreation, "CommandLine").expect("views feed it");
+//! assert_eq!(fields.want(ViewKind::ProcessCreation, "OriginalFileName"), None);
+//!
+//! let mut decoder = Decoder::new(Arc::new(Profile::laurel()), Arc::new(fields));
+//! let mut cache = ProcessCache::new(256 << 20, 86_400_000);
+//! let line = br#"{"ID":"1626611363.720:348501","EXECVE":{"argc":2,"ARGV":["date","%2b%25s"]}}"#;
+//! let event = decoder.decode(line, &Origin::default(), &mut cache).expect("a Laurel event");
+//!
+//! let value = event.values(&event.views()[0])[0];
+//! assert_eq!(value.slot, command_line);
+//! assert_eq!(event.bytes(value.span), b"date +%s");
+//! assert_eq!(event.path(&value), "EXECVE.ARGV");
+//! ```
 
 #![warn(clippy::disallowed_methods)]
 

@@ -1251,6 +1251,19 @@ fn a_prefix_is_taken_off_wherever_it_stands() {
           SYSCALL.UID#1: "www-data" <SYSCALL.UID>
     "#]],
     );
+    let dropped = r#"{"ID":"1.000:1","SYSCALL":{"x_syscall":"open","x_uid":"root","x_euid":"unknown(7)"},"PATH":[{"x_ouid":"root"}]}"#;
+    let fields = native(&["SYSCALL.uid", "SYSCALL.euid", "SYSCALL.UID", "PATH.ouid"]);
+    check(
+        &fields,
+        dropped,
+        &expect![[r#"
+        Native
+          PATH.ouid#2: 0 <PATH[0].ouid>
+          SYSCALL.UID#1: "root" <SYSCALL.UID>
+          SYSCALL.euid#1: 7 <SYSCALL.euid>
+          SYSCALL.uid#1: 0 <SYSCALL.uid>
+    "#]],
+    );
     let configured = Profile {
         prefix: Some("x_".into()),
         ..Profile::laurel()
