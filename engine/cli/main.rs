@@ -1,3 +1,82 @@
 //! The program `pythia`: parses the command line, wires the crates, prints.
 
-fn main() {}
+mod args;
+mod check;
+mod config;
+mod demo;
+mod input;
+mod rules;
+mod run;
+mod scan;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use console::printing::{err, escaped, out};
+
+use crate::args::{Arguments, Command};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Ok,
+    /// Something was found: errors in rules, matches under `--fail-on-match`.
+    Findings,
+}
+
+/// An error that decides the exit code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Wrong usage or configuration: 2.
+    #[error("{0}")]
+    Usage(String),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no mistakes; clap knows the stream and the code.
+            let code = error.exit_code();
+            error.print().ok();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
+    match dispatch(&arguments) {
+        Ok(Exit::Ok) => ExitCode::SUCCESS,
+        Ok(Exit::Findings) => ExitCode::from(1),
+        Err(error) => {
+            let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+            let text = causes.join(": ");
+            let text: Vec<String> = text.lines().map(escaped).collect();
+            err(&format!("error: {}\n", text.join("\n")));
+            let usage = error.downcast_ref::<Failure>().is_some();
+            ExitCode::from(if usage { 2 } else { 3 })
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Demo(demo) => demo::run(common, demo),
+        Command::Run(run) => run::run(common, run),
+        Command::Scan(scan) => scan::run(common, scan),
+        Command::Check(check) => check::run(common, check),
+        Command::Config(what) => config::run(common, *what),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "pythia", &mut text);
+            out(&String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+            out(&String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
+    }
+}

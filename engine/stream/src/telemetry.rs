@@ -194,6 +194,11 @@ impl Telemetry {
         String::from_utf8(text).expect("metrics are text")
     }
 
+    /// Events evaluated so far.
+    pub fn evaluated(&self) -> u64 {
+        self.evaluated.get()
+    }
+
     /// Whether the threads are alive: the reason if not.
     pub fn health(&self) -> Result<(), &'static str> {
         if self.failed.load(Ordering::Relaxed) {

@@ -1,0 +1,159 @@
+//! Rule files from disk or from the program itself, loaded and compiled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use console::diagnostics::Shower;
+use console::printing::{Paint, err};
+use detect::{Compiled, Plan};
+use sigma::{Diagnostic, Severity, SourceFile};
+
+use crate::Failure;
+use crate::args::Common;
+use crate::config::count;
+
+/// The starter rules: name and text.
+const STARTER: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/starter_rules.rs"));
+
+/// Rules as they were read, and what became of them.
+pub(crate) struct Rules {
+    pub(crate) files: Vec<SourceFile>,
+    /// Documents that loaded.
+    pub(crate) loaded: usize,
+    pub(crate) compiled: Compiled,
+    /// Of loading and of compiling, sorted by place.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Rules {
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
+}
+
+/// Loads these files and folders, or the starter rules if there are none.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Rules> {
+    let files = if paths.is_empty() {
+        starter()
+    } else {
+        read(paths)?
+    };
+    let loaded = sigma::load(&files);
+    let documents = loaded.rules.len();
+    let compiled = Plan::compile(loaded.rules);
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(compiled.diagnostics.iter().cloned());
+    diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(Rules {
+        files,
+        loaded: documents,
+        compiled,
+        diagnostics,
+    })
+}
+
+/// The same for a command that runs rules: says in short what is wrong with them, on stderr.
+pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf]) -> Result<Rules> {
+    let rules = load(paths)?;
+    let errors = rules.count(Severity::Error);
+    if errors > 0 && !common.quiet {
+        let shower = Shower::new(&rules.files, Paint::stderr());
+        let shown = if common.verbose { usize::MAX } else { 5 };
+        for diagnostic in rules
+            .diagnostics
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .take(shown)
+        {
+            err(&shower.text(diagnostic));
+        }
+        err(&format!(
+            "{} in rules; `pythia check` shows all\n",
+            count(errors, "error")
+        ));
+    }
+    if rules.compiled.plan.rules().is_empty() {
+        let why = if errors > 0 {
+            "every rule has errors"
+        } else {
+            "no rule found that can run"
+        };
+        return Err(Failure::Usage(format!("nothing to run: {why}; see `pythia check`")).into());
+    }
+    Ok(rules)
+}
+
+fn starter() -> Vec<SourceFile> {
+    let file = |(name, text): &(&str, &str)| SourceFile {
+        name: (*name).into(),
+        text: (*text).into(),
+    };
+    STARTER.iter().map(file).collect()
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>> {
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for path in paths {
+        if let Err(error) = collect(path, &mut found) {
+            missing.push(format!("{}: {error}", path.display()));
+        }
+    }
+    let mut files = Vec::new();
+    for path in found {
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                files.push(SourceFile {
+                    name: path.to_string_lossy().into(),
+                    text: text.into(),
+                });
+            }
+            Err(error) => missing.push(format!("{}: {error}", path.display())),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Failure::Usage(format!("rules cannot be read\n{}", missing.join("\n"))).into());
+    }
+    Ok(files)
+}
+
+/// A named file whatever it is called; below a folder every `.yml` and `.yaml` but the fixtures.
+fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        fs::metadata(path)?;
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let mut open = vec![path.to_owned()];
+    let mut below = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            // A Kubernetes ConfigMap holds each file again below a hidden folder.
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+            } else if (name.ends_with(".yml") || name.ends_with(".yaml"))
+                && !name.ends_with(".test.yml")
+                && !name.ends_with(".test.yaml")
+            {
+                below.push(path);
+            }
+        }
+    }
+    below.sort();
+    found.extend(below);
+    Ok(())
+}

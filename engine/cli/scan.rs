@@ -1,0 +1,302 @@
+//! `pythia scan`: events from files or stdin to alerts, no Kafka.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use console::printing::{Output, Paint, err, escaped, out};
+use console::progress::Progress;
+use console::settings::Config;
+use detect::{Alert, Detector, Line, Source};
+use event::{Fault, Origin, ProcessCache, Profile};
+use serde_json::json;
+
+use crate::args::{Common, Scan};
+use crate::config::{self, count};
+use crate::input::{Lines, Next};
+use crate::{Exit, rules, show};
+
+pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
+    let config = config::load(common, Vec::new())?;
+    let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
+    let profile = Arc::new(profile(&config));
+    let detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile));
+    let dead_letters = match &scan.dead_letters {
+        None => None,
+        Some(path) => Some(BufWriter::new(
+            File::create(path).with_context(|| path.display().to_string())?,
+        )),
+    };
+    let mut scanner = Scanner {
+        detector,
+        max_age_ms: i64::try_from(config.length("process_cache.max_age").as_millis())
+            .unwrap_or(i64::MAX),
+        cache_bytes: config.size("process_cache.bytes"),
+        limit: profile.limits.line_bytes,
+        host: scan.host.clone(),
+        output: common.output(),
+        paint: Paint::stdout(),
+        dead_letters,
+        totals: Totals::default(),
+        alerts: Vec::new(),
+        all: Vec::new(),
+        progress: Progress::bytes(total_bytes(&scan.files), common.quiet),
+        read_before: 0,
+    };
+    let started = Instant::now();
+    let mut unread = Vec::new();
+    for file in &scan.files {
+        match scanner.file(file) {
+            Ok(true) => {}
+            // Nobody reads the alerts any more.
+            Ok(false) => return Ok(Exit::Ok),
+            Err(error) => unread.push(format!("{}: {error:#}", file.display())),
+        }
+    }
+    scanner.progress.done();
+    let matched = scanner.totals.alerts > 0;
+    if scanner.output == Output::Json {
+        out(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&scanner.all)?
+        ));
+    }
+    if let Some(file) = &mut scanner.dead_letters {
+        file.flush().context("the dead letters cannot be written")?;
+    }
+    if !common.quiet {
+        err(&scanner.summary(started));
+    }
+    if !unread.is_empty() {
+        anyhow::bail!("not everything was read\n{}", unread.join("\n"));
+    }
+    Ok(if scan.fail_on_match && matched {
+        Exit::Findings
+    } else {
+        Exit::Ok
+    })
+}
+
+/// `--rules`, else the configuration's; none: the starter rules.
+pub(crate) fn rule_paths(common: &Common, config: &Config) -> Vec<PathBuf> {
+    if !common.rules.is_empty() {
+        return common.rules.clone();
+    }
+    config
+        .list("rules.paths")
+        .iter()
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// The source profile that the configuration describes.
+pub(crate) fn profile(config: &Config) -> Profile {
+    let mut profile = Profile::laurel();
+    profile.host_pointer = config.text_if_set("source.host_pointer");
+    profile.envelope = config.list("source.envelope").to_vec();
+    profile.prefix = config.text_if_set("source.prefix");
+    let users = config.map("source.users").into_iter();
+    profile.users = users
+        .filter_map(|(id, name)| Some((id.parse().ok()?, name)))
+        .collect();
+    profile.limits.line_bytes = config.size("limits.line_bytes");
+    profile.limits.nesting = config.whole("limits.nesting");
+    profile.limits.records = config.whole("limits.records");
+    profile.limits.arguments = config.whole("limits.arguments");
+    profile
+}
+
+fn total_bytes(files: &[PathBuf]) -> Option<u64> {
+    files
+        .iter()
+        .map(|file| {
+            std::fs::metadata(file)
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|m| m.len())
+        })
+        .sum()
+}
+
+/// What became of the lines: `lines = evaluated + dead letters + blank`.
+#[derive(Debug, Default)]
+struct Totals {
+    files: usize,
+    lines: u64,
+    blank: u64,
+    bytes: u64,
+    evaluated: u64,
+    dead: BTreeMap<Fault, u64>,
+    alerts: u64,
+    left_out: u64,
+    rules: BTreeMap<String, u64>,
+}
+
+struct Scanner {
+    detector: Detector,
+    max_age_ms: i64,
+    cache_bytes: usize,
+    limit: usize,
+    host: Option<String>,
+    output: Output,
+    paint: Paint,
+    dead_letters: Option<BufWriter<File>>,
+    totals: Totals,
+    alerts: Vec<Alert>,
+    /// Alerts kept for the one document of `--output json`.
+    all: Vec<Alert>,
+    progress: Progress,
+    read_before: u64,
+}
+
+impl Scanner {
+    /// Scans one file. `false`: nobody reads the output any more.
+    fn file(&mut self, path: &Path) -> Result<bool> {
+        let name = path.to_string_lossy().into_owned();
+        let mut lines = Lines::open(path, self.limit)?;
+        self.totals.files += 1;
+        // A file without any host is one host of its own; two files never share processes.
+        let mut cache = ProcessCache::new(self.cache_bytes, self.max_age_ms);
+        let mut buffer = Vec::new();
+        let host = self.host.clone();
+        for number in 1.. {
+            let next = lines.next(&mut buffer)?;
+            if next == Next::End {
+                break;
+            }
+            self.totals.lines += 1;
+            self.totals.bytes += buffer.len() as u64;
+            self.progress
+                .at(self.read_before + lines.taken(), || name.clone());
+            if let Next::Oversize(bytes) = next {
+                self.totals.bytes += bytes - buffer.len() as u64;
+                self.dead_letter(&name, number, Fault::Oversize, &buffer, bytes)?;
+                continue;
+            }
+            if buffer.trim_ascii().is_empty() {
+                self.totals.blank += 1;
+                continue;
+            }
+            let origin = Origin {
+                host: host.as_deref().map(str::as_bytes),
+                scope: Some(name.as_bytes()),
+            };
+            let source = Source::File {
+                file: &name,
+                line: number,
+            };
+            let line = Line {
+                bytes: &buffer,
+                origin,
+                source,
+            };
+            match self.detector.run(&line, &mut cache, &mut self.alerts) {
+                Ok(()) => self.totals.evaluated += 1,
+                Err(fault) => {
+                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)?
+                }
+            }
+            if !self.alerts.is_empty() && !self.print() {
+                return Ok(false);
+            }
+        }
+        self.read_before += lines.taken();
+        Ok(true)
+    }
+
+    fn print(&mut self) -> bool {
+        let mut text = String::new();
+        for alert in self.alerts.drain(..) {
+            self.totals.alerts += 1;
+            self.totals.left_out += u64::from(alert.alerts_left_out.unwrap_or(0));
+            *self
+                .totals
+                .rules
+                .entry(alert.title().to_owned())
+                .or_default() += 1;
+            match self.output {
+                Output::Jsonl => text += &(alert.to_json() + "\n"),
+                Output::Table => text += &(show::alert(&alert, self.paint) + "\n"),
+                Output::Json => self.all.push(alert),
+            }
+        }
+        self.progress.aside(|| out(&text))
+    }
+
+    fn dead_letter(
+        &mut self,
+        file: &str,
+        line: u64,
+        fault: Fault,
+        bytes: &[u8],
+        len: u64,
+    ) -> Result<()> {
+        *self.totals.dead.entry(fault).or_default() += 1;
+        let Some(out) = &mut self.dead_letters else {
+            return Ok(());
+        };
+        let mut letter =
+            json!({ "file": file, "line": line, "reason": fault.code(), "bytes": len });
+        match std::str::from_utf8(bytes) {
+            Ok(text) => letter["text"] = text.into(),
+            Err(_) => letter["hex"] = hex(bytes).into(),
+        }
+        writeln!(out, "{letter}").context("the dead letters cannot be written")
+    }
+
+    fn summary(&mut self, started: Instant) -> String {
+        let Totals {
+            files,
+            lines,
+            blank,
+            bytes,
+            evaluated,
+            dead,
+            alerts,
+            left_out,
+            rules,
+        } = &self.totals;
+        let seconds = started.elapsed().as_secs_f64().max(1e-9);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let (megabytes, per_second) = (*bytes as f64 / 1e6, *lines as f64 / seconds);
+        let refused: u64 = dead.values().sum();
+        let mut text = format!(
+            "{}: {lines} lines, {megabytes:.1} MB in {seconds:.2} s ({:.0} MB/s, {per_second:.0} lines/s)\n\
+             {lines} lines = {evaluated} evaluated + {refused} dead letters + {blank} blank\n",
+            count(*files, "file"),
+            megabytes / seconds,
+        );
+        for (fault, count) in dead {
+            writeln!(text, "  dead letter {}: {count}", fault.code()).expect("a string takes text");
+        }
+        writeln!(text, "{alerts} alerts from {}", count(rules.len(), "rule"))
+            .expect("a string takes text");
+        if *left_out > 0 {
+            writeln!(text, "{left_out} alerts left out by the limit per event")
+                .expect("a string takes text");
+        }
+        let mut ranked: Vec<(&String, &u64)> = rules.iter().collect();
+        ranked.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        for (rule, count) in ranked.iter().take(10) {
+            writeln!(text, "  {count:>6} {}", escaped(rule)).expect("a string takes text");
+        }
+        if ranked.len() > 10 {
+            writeln!(text, "  and {} more rules", ranked.len() - 10).expect("a string takes text");
+        }
+        text
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes text");
+            text
+        })
+}

@@ -1,0 +1,96 @@
+//! The program's own log, on stderr: for people or as JSON.
+//!
+//! Text of events may stand in fields; both forms escape what could steer a terminal.
+
+use std::io;
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeVisitor;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
+
+use crate::printing::escaped;
+
+/// Starts logging. `Err`: the level is no level and no list of directives.
+pub fn start(json: bool, level: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    // A second start (in one test process) changes nothing.
+    if json {
+        builder.json().with_target(false).try_init().ok();
+    } else {
+        builder
+            .with_ansi(false)
+            .with_target(false)
+            .fmt_fields(Fields)
+            .try_init()
+            .ok();
+    }
+    Ok(())
+}
+
+/// `name=value` pairs with escaped values.
+#[derive(Debug)]
+struct Fields;
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        writer: Writer<'writer>,
+        fields: R,
+    ) -> std::fmt::Result {
+        let mut visitor = self.make_visitor(writer);
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+impl<'writer> MakeVisitor<Writer<'writer>> for Fields {
+    type Visitor = Pairs<'writer>;
+
+    fn make_visitor(&self, writer: Writer<'writer>) -> Self::Visitor {
+        Pairs {
+            writer,
+            first: true,
+            result: Ok(()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pairs<'writer> {
+    writer: Writer<'writer>,
+    first: bool,
+    result: std::fmt::Result,
+}
+
+impl Pairs<'_> {
+    fn pair(&mut self, name: &str, value: &str) {
+        let blank = if std::mem::take(&mut self.first) {
+            ""
+        } else {
+            " "
+        };
+        let value = escaped(value);
+        let written = if matches!(name, "message" | "event") {
+            write!(self.writer, "{blank}{value}")
+        } else {
+            write!(self.writer, "{blank}{name}={value}")
+        };
+        self.result = self.result.and(written);
+    }
+}
+
+impl Visit for Pairs<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.pair(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.pair(field.name(), &format!("{value:?}"));
+    }
+}

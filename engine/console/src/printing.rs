@@ -1,0 +1,187 @@
+//! Everything that is printed: escaping, tables, colours, and the two streams.
+//!
+//! Text of events is hostile. [`escaped`] makes control and direction characters visible before any of it
+//! reaches a terminal or a log.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Output {
+    /// What was asked for, else a table on a terminal and lines of JSON into a pipe.
+    pub fn or_by_terminal(asked: Option<Self>) -> Self {
+        let default = if io::stdout().is_terminal() {
+            Self::Table
+        } else {
+            Self::Jsonl
+        };
+        asked.unwrap_or(default)
+    }
+}
+
+/// The text with every character that could steer a terminal, hide text or turn its direction written as
+/// `\u{..}`: C0 and C1 controls, DEL, bidi marks, embeddings, overrides and isolates, line and paragraph
+/// separators, zero-width characters and tags. Tab and line break are among them.
+pub fn escaped(text: &str) -> String {
+    if !text.chars().any(is_dangerous) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if is_dangerous(c) => {
+                write!(out, "\\u{{{:x}}}", u32::from(c)).expect("a string takes text")
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text cut to about `max` characters, with `…` where something is missing.
+pub fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+    }
+}
+
+/// A plain table; cells are escaped here.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|cell| (*cell).to_owned()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| escaped(cell)));
+    }
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n") + "\n"
+}
+
+/// Colours of the terminal, or none: not a terminal, or `NO_COLOR`.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// For standard output.
+    pub fn stdout() -> Self {
+        Self(
+            io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
+    }
+
+    /// For standard error.
+    pub fn stderr() -> Self {
+        Self(
+            io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
+    }
+
+    /// No colours at all.
+    pub fn none() -> Self {
+        Self(false)
+    }
+
+    /// Whether there are colours.
+    pub fn is_on(self) -> bool {
+        self.0
+    }
+
+    /// Bold.
+    pub fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    /// Faint.
+    pub fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    /// In the colour of a level of Sigma.
+    pub fn level(self, level: &str) -> String {
+        let code = match level {
+            "critical" => "1;35",
+            "high" => "1;31",
+            "medium" => "1;33",
+            "low" => "1;36",
+            _ => "1",
+        };
+        self.with(code, level)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Writes to standard output. `false`: nobody reads any more (a closed pipe), and the caller should end
+/// quietly.
+pub fn out(text: &str) -> bool {
+    io::stdout().lock().write_all(text.as_bytes()).is_ok()
+}
+
+/// Writes to standard error; a closed one is nobody's business.
+pub fn err(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_made_visible() {
+        assert_eq!(escaped("plain äöü 漢字 🦀"), "plain äöü 漢字 🦀");
+        assert_eq!(escaped("\u{1b}[31mred\u{7}"), "\\u{1b}[31mred\\u{7}");
+        assert_eq!(
+            escaped("a\u{202e}b\u{2066}c\u{200b}d\u{feff}"),
+            "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{feff}"
+        );
+        assert_eq!(
+            escaped("\u{9b}31m\u{7f}\u{2028}"),
+            "\\u{9b}31m\\u{7f}\\u{2028}"
+        );
+        assert_eq!(escaped("one\ntwo\tthree\r"), "one\\ntwo\\tthree\\r");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        assert_eq!(shortened("äöü", 3), "äöü");
+        assert_eq!(shortened("äöü", 2), "äö…");
+    }
+}
