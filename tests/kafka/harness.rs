@@ -1,4 +1,4 @@
-//! A real Apache Kafka (KRaft, one node) for the tests: assembled with Maven into a cache outside the
+//! A real Apache Kafka (`KRaft`, one node) for the tests: assembled with Maven into a cache outside the
 //! repository, started on free ports, killed with the test process.
 //!
 //! `PYTHIA_TEST_CACHE` names another cache folder, `PYTHIA_TEST_KAFKA=host:port` a broker that runs
@@ -34,7 +34,7 @@ appender.o.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
 ";
 
 /// How long a broker may take until it answers a metadata request.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A broker: one that this process started, or one that was named from outside.
 #[derive(Debug)]
@@ -72,12 +72,9 @@ impl Broker {
 
     /// A broker of the test's own, for tests that stop it or need other settings; `None` as above.
     pub(crate) fn own(name: &str, properties: &str) -> Option<Self> {
-        let libraries = match libraries() {
-            Ok(libraries) => libraries,
-            Err(_) => {
-                skip();
-                return None;
-            }
+        let Ok(libraries) = libraries() else {
+            skip();
+            return None;
         };
         let mut last = String::new();
         for _ in 0..3 {

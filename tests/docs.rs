@@ -1,0 +1,187 @@
+//! The documents tell the truth: their console blocks run against the built program, the rule that the
+//! README shows is the rule that ships, and the files for Docker name only what exists.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// Fenced blocks of a Markdown text in this language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == fence {
+            let block: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| line.trim() != "```")
+                .collect();
+            blocks.push(block.join("\n"));
+        }
+    }
+    blocks
+}
+
+fn shell(command: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_pythia"));
+    let folder = program
+        .parent()
+        .expect("the program lies in a folder")
+        .display()
+        .to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", command])
+        .current_dir(root())
+        .env("PATH", path)
+        .env("NO_COLOR", "1");
+    shell.output().expect("sh runs")
+}
+
+/// Every `$ command` of a `console` block runs and prints the lines below it; `...` stands for any lines.
+fn run_console_blocks(name: &str) -> usize {
+    let mut commands = 0;
+    for block in blocks(&read(name), "console") {
+        for part in block.split("$ ").skip(1) {
+            let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
+            let output = shell(command);
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "{name}: `{command}` ended with {}:\n{printed}",
+                output.status
+            );
+            let mut rest = printed.lines();
+            for line in expected
+                .lines()
+                .filter(|line| !line.trim().is_empty() && line.trim() != "...")
+            {
+                assert!(
+                    rest.any(|l| l.trim_end() == line.trim_end()),
+                    "{name}: `{command}` does not print `{line}` there:\n{printed}"
+                );
+            }
+            commands += 1;
+        }
+    }
+    commands
+}
+
+#[test]
+fn console_blocks_of_the_readme_run() {
+    assert!(run_console_blocks("README.md") > 2);
+}
+
+#[test]
+fn the_readme_shows_the_rule_that_ships() {
+    let shown = blocks(&read("README.md"), "yaml");
+    assert_eq!(
+        shown.first().map(String::as_str),
+        Some(read("rules/linux/reverse_shell/perl.yml").trim_end())
+    );
+}
+
+#[test]
+fn compose_file_is_well_formed() {
+    let output = Command::new("docker-compose")
+        .args(["-f", "docker-compose.yml", "config", "-q"])
+        .current_dir(root())
+        .output();
+    match output {
+        Ok(output) => assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
+        Err(_) => assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "docker-compose is required under CI=true"
+        ),
+    }
+}
+
+/// Every setting and flag that the files for Docker use is accepted, and the topics that they create
+/// are the ones that Pythia uses.
+#[test]
+fn compose_file_and_image_use_what_exists() {
+    let compose = read("docker-compose.yml");
+    let lines = compose.lines().map(str::trim);
+    let settings: Vec<(&str, &str)> = lines
+        .filter(|line| line.starts_with("PYTHIA__"))
+        .filter_map(|line| line.split_once(": "))
+        .collect();
+    assert!(settings.len() >= 3, "{settings:?}");
+    let mut show = Command::new(env!("CARGO_BIN_EXE_pythia"));
+    let output = show
+        .args(["config", "show", "--output", "json"])
+        .envs(settings.clone())
+        .output()
+        .expect("pythia runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let effective = |key: &str| {
+        let all = shown.as_array().expect("a list of settings");
+        let setting = all
+            .iter()
+            .find(|setting| setting["key"] == key)
+            .unwrap_or_else(|| panic!("no {key}: {shown}"));
+        setting["value"].clone()
+    };
+    for (key, value) in &settings {
+        let key = key
+            .trim_start_matches("PYTHIA__")
+            .to_lowercase()
+            .replace("__", ".");
+        let text = effective(&key).to_string();
+        assert!(
+            text.contains(value),
+            "{key} is {text}, the compose file says {value}"
+        );
+    }
+    let created: Vec<&str> = compose
+        .split("--topic ")
+        .skip(1)
+        .filter_map(|rest| rest.split(' ').next())
+        .collect();
+    let used = [
+        effective("kafka.input"),
+        effective("output.alerts"),
+        effective("output.dead_letters"),
+    ];
+    let used: Vec<String> = used
+        .iter()
+        .map(|topic| topic.to_string().replace(['[', ']', '"'], ""))
+        .collect();
+    assert_eq!(created, used);
+    let help = String::from_utf8(shell("pythia run --help").stdout).expect("UTF-8");
+    assert!(
+        compose.contains(r#"command: ["run", "--rules", "/etc/pythia/rules"]"#)
+            && help.contains("--rules")
+    );
+    let image = read("Dockerfile");
+    for copied in image.lines().filter(|line| {
+        line.starts_with("COPY ") && !line.contains("--from") && !line.contains("COPY . .")
+    }) {
+        let source = copied.split(' ').nth(1).expect("COPY has a source");
+        assert!(
+            root().join(source).exists(),
+            "the image copies {source}, which is not there"
+        );
+    }
+}

@@ -1,0 +1,496 @@
+//! A fleet for the Kafka tests: recorded lines spread over hosts, `pythia` as a child process, and what
+//! came out of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
+
+use super::harness::Broker;
+
+/// Partitions of every input topic.
+pub(crate) const PARTITIONS: i32 = 4;
+
+const BUSY: Duration = Duration::from_millis(20);
+
+/// One line to send: its host is the key.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) host: String,
+    pub(crate) line: Vec<u8>,
+}
+
+/// `count` recorded lines: several hosts that all live through the sample, taking turns.
+pub(crate) fn recorded(count: usize) -> Vec<Sent> {
+    let raw = fs::read(sample()).expect("the sample lies in tests/data");
+    let mut text = Vec::new();
+    let mut decoder = zstd::stream::Decoder::new(raw.as_slice()).expect("a zstd frame");
+    decoder.read_to_end(&mut text).expect("a whole zstd frame");
+    let lines: Vec<&[u8]> = text
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
+    let hosts = count.div_ceil(lines.len());
+    let sent = |n: usize| Sent {
+        host: format!("web-{:02}", n % hosts),
+        line: lines[n / hosts].to_vec(),
+    };
+    (0..count).map(sent).collect()
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fleet.jsonl.zst")
+}
+
+/// Lines that are no events, each with the reason it must be refused for.
+pub(crate) fn hostile() -> Vec<(&'static str, Vec<u8>)> {
+    let event = |body: &str| format!(r#"{{"ID":"1700000000.123:4711",{body}}}"#).into_bytes();
+    let mut noise = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        u8::try_from(noise >> 56).expect("eight bits")
+    };
+    let random: Vec<u8> = (0..1_000_000)
+        .map(|_| random())
+        .filter(|b| *b != b'\n')
+        .collect();
+    vec![
+        ("invalid_json", random),
+        (
+            "truncated",
+            br#"{"ID":"1700000000.123:4711","SYSCALL":{"arch":"0xc000"#.to_vec(),
+        ),
+        (
+            "truncated",
+            br#"{"ID":"1700000000.123:4711","CWD":{"cwd":"/ro"#.to_vec(),
+        ),
+        (
+            "invalid_json",
+            event(&format!(
+                r#""PATH":{}1{}"#,
+                "[".repeat(10_000),
+                "]".repeat(10_000)
+            )),
+        ),
+        (
+            "invalid_json",
+            [
+                event(r#""CWD":{"cwd":"/a"#),
+                vec![0xff, 0xfe],
+                b"\"}}".to_vec(),
+            ]
+            .concat(),
+        ),
+        ("invalid_json", event("\"CWD\":{\"cwd\":\"/a\0b\"}")),
+        (
+            "no_event",
+            br#"{"message":"no audit event at all"}"#.to_vec(),
+        ),
+        (
+            "bad_id",
+            br#"{"ID":"yesterday","CWD":{"cwd":"/"}}"#.to_vec(),
+        ),
+        (
+            "trailing_data",
+            [event(r#""CWD":{"cwd":"/"}"#), br#"{"ID":"#.to_vec()].concat(),
+        ),
+    ]
+}
+
+/// Sends lines in order and waits for the delivery of all.
+pub(crate) fn produce(broker: &Broker, topic: &str, sent: &[Sent]) {
+    let producer: BaseProducer = producer(broker);
+    for sent in sent {
+        send(&producer, topic, sent);
+    }
+    producer
+        .flush(Duration::from_mins(1))
+        .expect("all lines are delivered");
+}
+
+pub(crate) fn producer(broker: &Broker) -> BaseProducer {
+    let mut config = broker.client();
+    config
+        .set("enable.idempotence", "true")
+        .set("message.max.bytes", "16000000")
+        .set("linger.ms", "5");
+    config.set("compression.type", "lz4");
+    config.create().expect("a producer needs no broker")
+}
+
+pub(crate) fn send(producer: &BaseProducer, topic: &str, sent: &Sent) {
+    let mut record = BaseRecord::to(topic).key(&sent.host).payload(&sent.line);
+    while let Err((error, back)) = producer.send(record) {
+        assert!(error.to_string().contains("QueueFull"), "{error}");
+        producer.poll(BUSY);
+        record = back;
+    }
+}
+
+/// One record of a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Record {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.value).expect("the value is JSON")
+    }
+}
+
+/// Everything that lies on a topic now.
+pub(crate) fn read_all(broker: &Broker, topic: &str) -> Vec<Record> {
+    let mut config = broker.client();
+    config
+        .set("group.id", "reader")
+        .set("enable.partition.eof", "true")
+        .set("enable.auto.commit", "false");
+    config
+        .set("fetch.message.max.bytes", "16000000")
+        .set("isolation.level", "read_committed");
+    let consumer: BaseConsumer = config.create().expect("a consumer needs no broker");
+    let mut open = BTreeSet::new();
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions(&consumer, topic) {
+        assignment
+            .add_partition_offset(topic, partition, Offset::Beginning)
+            .expect("a valid offset");
+        open.insert(partition);
+    }
+    consumer.assign(&assignment).expect("an assignment");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut records = Vec::new();
+    while !open.is_empty() {
+        assert!(
+            Instant::now() < deadline,
+            "the end of {topic} is not reached"
+        );
+        match consumer.poll(Duration::from_millis(500)) {
+            Some(Ok(message)) => records.push(record(&message)),
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            _ => {}
+        }
+    }
+    records
+}
+
+fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let headers = message
+        .headers()
+        .into_iter()
+        .flat_map(|headers| headers.iter());
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.map(|h| (h.key.to_owned(), text(h.value))).collect(),
+    }
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), Duration::from_secs(20))
+        .expect("the broker answers");
+    metadata.topics()[0]
+        .partitions()
+        .iter()
+        .map(rdkafka::metadata::MetadataPartition::id)
+        .collect()
+}
+
+/// Committed offset and end of each partition.
+pub(crate) fn progress(broker: &Broker, topic: &str, group: &str) -> Vec<(i64, i64)> {
+    let mut config: ClientConfig = broker.client();
+    config.set("group.id", group);
+    let consumer: BaseConsumer = config.create().expect("a consumer needs no broker");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, PARTITIONS - 1);
+    let timeout = Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    // A coordinator that has just started answers only when it has read its own topic.
+    let committed = loop {
+        match consumer.committed_offsets(list.clone(), timeout) {
+            Ok(committed) => break committed,
+            Err(error) => assert!(
+                Instant::now() < deadline,
+                "the coordinator does not answer: {error}"
+            ),
+        }
+        thread::sleep(Duration::from_millis(200));
+    };
+    let both = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let (_, high) = consumer
+            .fetch_watermarks(topic, element.partition(), timeout)
+            .expect("watermarks");
+        (element.offset().to_raw().unwrap_or(0).max(0), high)
+    };
+    committed.elements().iter().map(both).collect()
+}
+
+/// Waits until everything that lies on the topic is committed.
+pub(crate) fn wait_until_committed(broker: &Broker, topic: &str, group: &str) {
+    wait_for(broker, topic, group, "everything is committed", |done| {
+        done.iter().all(|(at, end)| at == end)
+    });
+}
+
+/// Waits until the group's progress is as `enough` says.
+pub(crate) fn wait_for(
+    broker: &Broker,
+    topic: &str,
+    group: &str,
+    what: &str,
+    enough: impl Fn(&[(i64, i64)]) -> bool,
+) {
+    let deadline = Instant::now() + Duration::from_secs(150);
+    loop {
+        let progress = progress(broker, topic, group);
+        if enough(&progress) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{what}: still not; committed and end by partition: {progress:?}"
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Topics and settings of one test, all with its name.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) input: String,
+    pub(crate) alerts: String,
+    pub(crate) dead_letters: String,
+    pub(crate) group: String,
+    folder: tempfile::TempDir,
+    bootstrap: String,
+}
+
+impl Setting {
+    pub(crate) fn new(broker: &Broker, name: &str) -> Self {
+        let setting = Self {
+            input: format!("{name}.laurel"),
+            alerts: format!("{name}.alerts"),
+            dead_letters: format!("{name}.dlq"),
+            group: format!("{name}.group"),
+            folder: tempfile::tempdir().expect("a folder"),
+            bootstrap: broker.bootstrap().to_owned(),
+        };
+        let size = [("max.message.bytes", "16000000")];
+        for (topic, partitions) in [
+            (&setting.input, PARTITIONS),
+            (&setting.alerts, 2),
+            (&setting.dead_letters, 1),
+        ] {
+            broker.create_topic(topic, partitions, &size);
+        }
+        setting
+    }
+
+    /// Starts `pythia run` with `more` settings; its log goes to a file of the test.
+    pub(crate) fn start(&self, instance: &str, more: &str) -> Pythia {
+        let config = format!(
+            "[kafka]\nbrokers = [{:?}]\ngroup = {:?}\ninput = [{:?}]\nstart = \"earliest\"\ngroup_instance_id = {:?}\n\
+             [kafka.consumer]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 500\n\
+             [output]\nalerts = {:?}\ndead_letters = {:?}\n[http]\nlisten = \"\"\n[log]\nformat = \"json\"\n{more}",
+            self.bootstrap, self.group, self.input, instance, self.alerts, self.dead_letters
+        );
+        let path = self.folder.path().join(format!("pythia-{instance}.toml"));
+        fs::write(&path, config).expect("the folder takes a file");
+        let log = self.folder.path().join(format!("pythia-{instance}.log"));
+        let file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("the folder takes a file");
+        let out = file.try_clone().expect("a second handle");
+        let mut command = pythia();
+        command
+            .args(["run", "--config"])
+            .arg(&path)
+            .arg("--rules")
+            .arg(rules());
+        command.stdin(Stdio::null()).stdout(out).stderr(file);
+        Pythia {
+            child: command.spawn().expect("pythia starts"),
+            log,
+        }
+    }
+
+    /// What `pythia scan --host` gives for these lines, host by host: alert id to rule id.
+    pub(crate) fn scan(&self, sent: &[Sent]) -> BTreeMap<String, String> {
+        let mut hosts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+        for sent in sent {
+            let text = hosts.entry(&sent.host).or_default();
+            text.extend_from_slice(&sent.line);
+            text.push(b'\n');
+        }
+        let mut alerts = BTreeMap::new();
+        for (host, text) in hosts {
+            let path = self.folder.path().join(format!("{host}.jsonl"));
+            fs::write(&path, text).expect("the folder takes a file");
+            let mut command = pythia();
+            command
+                .args(["scan", "--output", "jsonl", "--host", host, "--rules"])
+                .arg(rules())
+                .arg(&path);
+            let output = command.output().expect("pythia starts");
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            for line in output
+                .stdout
+                .split(|b| *b == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                let (id, rule) =
+                    id_and_rule(&serde_json::from_slice(line).expect("a line of JSON"));
+                alerts.insert(id, rule);
+            }
+        }
+        assert!(!alerts.is_empty(), "the sample holds something to find");
+        alerts
+    }
+
+    /// Every alert on the topic: id to rule id and how often it lies there.
+    pub(crate) fn alerts(&self, broker: &Broker) -> BTreeMap<String, (String, usize)> {
+        let mut alerts = BTreeMap::new();
+        for record in read_all(broker, &self.alerts) {
+            let (id, rule) = id_and_rule(&record.json());
+            alerts.entry(id).or_insert((rule, 0)).1 += 1;
+        }
+        alerts
+    }
+
+    /// Source partition and offset of every dead letter, with its reason.
+    pub(crate) fn dead_letters(&self, broker: &Broker) -> BTreeMap<(i32, i64), String> {
+        let source = |record: &Record, part: &str| -> i64 {
+            record.headers[&format!("pythia.source.{part}")]
+                .parse()
+                .expect("a number")
+        };
+        let entry = |record: Record| {
+            let partition = i32::try_from(source(&record, "partition")).expect("a partition");
+            (
+                (partition, source(&record, "offset")),
+                record.headers["pythia.error.code"].clone(),
+            )
+        };
+        read_all(broker, &self.dead_letters)
+            .into_iter()
+            .map(entry)
+            .collect()
+    }
+}
+
+fn id_and_rule(alert: &Value) -> (String, String) {
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .unwrap_or_else(|| panic!("not an alert: {alert}"))
+            .to_owned()
+    };
+    (text(&alert["alert_id"]), text(&alert["rule"]["id"]))
+}
+
+pub(crate) fn pythia() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_pythia"))
+}
+
+pub(crate) fn rules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
+}
+
+/// A running `pythia run`; killed if the test fails.
+#[derive(Debug)]
+pub(crate) struct Pythia {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Pythia {
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it still runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, then the clean end: the summary that the service logs for each partition.
+    pub(crate) fn stop(mut self) -> Vec<Value> {
+        let pid = self.child.id().to_string();
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no end within the deadline\n{}",
+                self.log()
+            );
+            thread::sleep(BUSY);
+        };
+        assert!(status.success(), "ended with {status}\n{}", self.log());
+        self.summary()
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Fails with the log if it has ended.
+    pub(crate) fn assert_running(&mut self) {
+        let ended = self.child.try_wait().expect("a child of ours");
+        assert!(ended.is_none(), "ended with {ended:?}\n{}", self.log());
+    }
+
+    fn summary(&self) -> Vec<Value> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let summary = lines
+            .filter(|line| line["fields"]["event"] == "partition_summary")
+            .map(|line| line["fields"].clone());
+        summary.collect()
+    }
+}
+
+impl Drop for Pythia {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
