@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Ok(Exit::Ok) => ExitCode::SUCCESS,
         Ok(Exit::Findings) => ExitCode::from(1),
         Err(error) => {
-            let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
             let text = causes.join(": ");
             let text: Vec<String> = text.lines().map(escaped).collect();
             err(&format!("error: {}\n", text.join("\n")));

@@ -145,9 +145,12 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
             }
             if path.is_dir() {
                 open.push(path);
-            } else if (name.ends_with(".yml") || name.ends_with(".yaml"))
-                && !name.ends_with(".test.yml")
-                && !name.ends_with(".test.yaml")
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "yml" || extension == "yaml")
+                && !path
+                    .file_stem()
+                    .is_some_and(|stem| stem.to_string_lossy().ends_with(".test"))
             {
                 below.push(path);
             }

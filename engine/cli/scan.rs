@@ -198,7 +198,7 @@ impl Scanner {
             match self.detector.run(&line, &mut cache, &mut self.alerts) {
                 Ok(()) => self.totals.evaluated += 1,
                 Err(fault) => {
-                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)?
+                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)?;
                 }
             }
             if !self.alerts.is_empty() && !self.print() {

@@ -31,7 +31,7 @@ impl<'a> Shower<'a> {
         Self { texts, renderer }
     }
 
-    /// One diagnostic: code, message, file:line:col, the line with carets, help.
+    /// One diagnostic: code, message, place, the line with carets, help.
     pub fn text(&self, diagnostic: &Diagnostic) -> String {
         let Diagnostic {
             code,
@@ -73,7 +73,7 @@ impl<'a> Shower<'a> {
         if let Some(help) = &help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        self.renderer.render(&[group]).to_string() + "\n"
+        format!("{}\n", self.renderer.render(&[group]))
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let loaded = sigma::load(&files);
         let shower = Shower::new(&files, Paint::none());
         let shown: String = loaded.diagnostics.iter().map(|d| shower.text(d)).collect();
-        expect![[r#"
+        expect![[r"
             error[R034]: there is no modifier `contians`
              --> a.yml:4:11
               |
@@ -125,7 +125,7 @@ mod tests {
               |           ^^^^^^^^
               |
               = help: did you mean `contains`?
-        "#]]
+        "]]
         .assert_eq(&shown);
     }
 }

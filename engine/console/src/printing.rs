@@ -45,7 +45,7 @@ pub fn escaped(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             c if is_dangerous(c) => {
-                write!(out, "\\u{{{:x}}}", u32::from(c)).expect("a string takes text")
+                write!(out, "\\u{{{:x}}}", u32::from(c)).expect("a string takes text");
             }
             c => out.push(c),
         }

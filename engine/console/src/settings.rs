@@ -598,10 +598,8 @@ mod tests {
 
     fn mistakes(layers: &Layers) -> String {
         let mistakes = load(layers, no_file).expect_err("there are mistakes");
-        mistakes
-            .iter()
-            .map(|mistake| format!("{mistake}\n"))
-            .collect()
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        lines.join("\n") + "\n"
     }
 
     #[test]

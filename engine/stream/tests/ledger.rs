@@ -262,7 +262,7 @@ impl World {
             self.work();
             self.deliver();
         }
-        panic!("the partition does not drain");
+        unreachable!("the partition does not drain");
     }
 
     /// Everything in memory is gone; records on their way arrive or not.
@@ -316,7 +316,7 @@ fn story(seed: u64) -> World {
         }
         world.step();
     }
-    panic!("the story does not end");
+    unreachable!("the story does not end");
 }
 
 fn with_seeds(check: impl Fn(u64) + std::panic::RefUnwindSafe) {

@@ -396,11 +396,11 @@ pub fn example() -> String {
         for key in KEYS {
             match key.kind {
                 Kind::Users if key.path == *section => {
-                    text.push_str(&format!("{}\n", key.default.unwrap_or_default()))
+                    text.push_str(&format!("{}\n", key.default.unwrap_or_default()));
                 }
                 // These are examples, not defaults.
                 Kind::Map if key.path == *section => {
-                    text.push_str(&format!("# {}\n", key.default.unwrap_or_default()))
+                    text.push_str(&format!("# {}\n", key.default.unwrap_or_default()));
                 }
                 Kind::Map | Kind::Users => {}
                 _ => {

@@ -368,7 +368,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration in its largest exact unit.
-pub fn duration_text(duration: Duration) -> String {
+pub(super) fn duration_text(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let exact = DURATION_UNITS
         .iter()
@@ -433,8 +433,8 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit_and_may_be_combined() {
-        assert_eq!(parse_duration("10m"), Some(Duration::from_secs(600)));
-        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("10m"), Some(Duration::from_mins(10)));
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("0s"), Some(Duration::ZERO));
         for wrong in [
