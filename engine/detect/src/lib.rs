@@ -114,6 +114,8 @@ pub struct Detector {
     matched: Tally,
     dropped: Tally,
     newest_ms: Option<i64>,
+    /// Views evaluated, by number of their kind.
+    views: [u64; ViewKind::ALL.len()],
 }
 
 impl Detector {
@@ -127,6 +129,7 @@ impl Detector {
             matched: Tally::new(rules),
             dropped: Tally::new(rules),
             newest_ms: None,
+            views: [0; ViewKind::ALL.len()],
             plan,
         }
     }
@@ -200,6 +203,7 @@ impl Detector {
             matches: self.matched.take(),
             alerts_dropped: self.dropped.take(),
             newest_ms: self.newest_ms.take(),
+            views: std::mem::take(&mut self.views),
         }
     }
 }
@@ -225,6 +229,8 @@ pub struct Counts {
     pub alerts_dropped: Vec<(RuleIdx, u64)>,
     /// The newest event time, milliseconds since the epoch.
     pub newest_ms: Option<i64>,
+    /// Views evaluated, in the order of [`event::ViewKind::ALL`]; kinds that no rule reads are not made.
+    pub views: [u64; ViewKind::ALL.len()],
 }
 
 /// A counter for each rule; those at zero cost nothing.
