@@ -66,7 +66,7 @@ use std::sync::Arc;
 use crate::enrich::{Shared, effective_level};
 use crate::evaluate::Scratch;
 use crate::subject::Subject;
-use event::{Decoder, Event, Fault, Origin, ProcessCache, Profile};
+use event::{Decoder, Event, Fault, Origin, ProcessCache, Profile, ViewKind};
 
 /// Where a line came from; stands in its alerts.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +148,10 @@ impl Detector {
         alerts: &mut Vec<Alert>,
     ) -> Result<(), Fault> {
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+        self.newest_ms = self.newest_ms.max(Some(event.id().time_ms));
+        for view in event.views() {
+            self.views[view.kind as usize] += 1;
+        }
         find(&self.plan, &event, &mut self.scratch, &mut self.matches);
         if self.matches.is_empty() {
             return Ok(());

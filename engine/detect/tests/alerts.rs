@@ -331,3 +331,18 @@ fn a_line_that_is_no_event_is_a_fault_and_gives_no_alert() {
     assert_eq!(run(&mut detector, &file("{}", 1)), Err(Fault::NoEvent));
     assert!(detector.take_counts().matches.is_empty());
 }
+
+#[test]
+fn counts_of_a_batch_name_the_newest_event_and_the_views_it_fed() {
+    let mut detector = detector(&[PERL]);
+    let older = SEED.replace("1626611363.720", "1626611300.001");
+    for text in [SEED, &older] {
+        detector
+            .run(&file(text, 1), &mut cache(), &mut Vec::new())
+            .expect("an event");
+    }
+    let counts = detector.take_counts();
+    assert_eq!(counts.newest_ms, Some(1_626_611_363_720));
+    assert_eq!(counts.views, [2, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(detector.take_counts().newest_ms, None);
+}

@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use detect::Plan;
-use event::Fault;
+use detect::{Plan, view_name};
+use event::{Fault, ViewKind};
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -42,6 +42,7 @@ pub struct Telemetry {
     batch_seconds: Histogram,
     decode: IntCounterVec,
     limits: IntCounterVec,
+    views: IntCounterVec,
     pub(crate) cache_evicted: IntCounter,
     pub(crate) warmup_lines: IntCounter,
     ruleset: GaugeVec,
@@ -108,6 +109,12 @@ impl Telemetry {
                 "pythia_limits_total",
                 "Limits that were reached",
                 &["limit"],
+            ),
+            views: counters(
+                r,
+                "pythia_views_total",
+                "Views evaluated; a view that stays at zero has no audit rule that feeds it",
+                &["view"],
             ),
             cache_evicted: counter(
                 r,
@@ -263,6 +270,11 @@ impl Telemetry {
             self.matches
                 .with_label_values(&[plan.rule(*rule).key()])
                 .inc_by(*matches);
+        }
+        for (kind, views) in ViewKind::ALL.into_iter().zip(counts.views) {
+            self.views
+                .with_label_values(&[view_name(kind)])
+                .inc_by(views);
         }
         let dropped: u64 = counts
             .alerts_dropped
