@@ -15,7 +15,15 @@ use crate::printing::escaped;
 
 /// Starts logging. `Err`: the level is no level and no list of directives.
 pub fn start(json: bool, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    // The client library repeats itself several times a second while brokers are away; the service
+    // says the same once. Directives and debugging bring it back.
+    let quiet = ["error", "warn", "info"].contains(&level);
+    let directives = if quiet {
+        format!("{level},librdkafka=off")
+    } else {
+        level.to_owned()
+    };
+    let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

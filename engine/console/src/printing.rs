@@ -80,6 +80,9 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     for row in rows {
         table.add_row(row.iter().map(|cell| escaped(cell)));
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     let lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())

@@ -3,6 +3,8 @@
 //! Metrics are named `pythia_<noun>_<unit>[_total]`. Labels are bounded: reasons and limits are closed
 //! sets, rules are those of the plan, partitions those that this process has had.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +23,12 @@ use crate::ledger::{Counts, Outcome};
 /// A service that has not polled for so long is not healthy.
 const POLL_WITHIN: Duration = Duration::from_mins(1);
 
+/// The same complaint is logged once in this time; metrics count every one.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Kinds of complaints remembered at most.
+const COMPLAINTS: usize = 100;
+
 /// Metrics and state of one service.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -31,6 +39,8 @@ pub struct Telemetry {
     joined: AtomicBool,
     failed: AtomicBool,
     newest_event_ms: AtomicI64,
+    /// Complaints that were logged lately, and how often each was withheld since.
+    complaints: Mutex<BTreeMap<String, (Instant, u64)>>,
 
     lines: IntCounter,
     bytes: IntCounter,
@@ -77,6 +87,7 @@ impl Telemetry {
             joined: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             newest_event_ms: AtomicI64::new(0),
+            complaints: Mutex::new(BTreeMap::new()),
             lines: counter(r, "pythia_lines_total", "Lines taken from Kafka"),
             bytes: counter(r, "pythia_bytes_total", "Bytes of these lines"),
             evaluated: counter(
@@ -348,17 +359,48 @@ impl Telemetry {
         tracing::error!(event = "undelivered", topic, %error, "a record cannot be delivered; its lines will be read again");
     }
 
+    /// Whether a repeated complaint is due again, and how often it was withheld since: brokers that are
+    /// away make the clients complain dozens of times a second.
+    fn due(&self, complaint: String) -> Option<u64> {
+        let mut complaints = self
+            .complaints
+            .lock()
+            .expect("nothing panics while it is held");
+        if complaints.len() > COMPLAINTS {
+            complaints.clear();
+        }
+        match complaints.get_mut(&complaint) {
+            Some((last, withheld)) if last.elapsed() < COMPLAIN_EVERY => {
+                *withheld += 1;
+                None
+            }
+            Some((last, withheld)) => {
+                *last = Instant::now();
+                Some(std::mem::take(withheld))
+            }
+            None => {
+                complaints.insert(complaint, (Instant::now(), 0));
+                Some(0)
+            }
+        }
+    }
+
     pub(crate) fn poll_error(&self, error: &KafkaError) {
         let kind = error
             .rdkafka_error_code()
             .map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
         self.poll_errors.with_label_values(&[&kind]).inc();
-        tracing::warn!(event = "poll_error", %error);
+        if let Some(withheld) = self.due(format!("poll {kind}")) {
+            tracing::warn!(event = "poll_error", %error, withheld);
+        }
     }
 
     pub(crate) fn client_error(&self, client: &str, error: &KafkaError, reason: &str) {
         self.client_errors.with_label_values(&[client]).inc();
-        tracing::warn!(event = "client_error", client, %error, reason);
+        let kind = error.rdkafka_error_code();
+        if let Some(withheld) = self.due(format!("{client} {kind:?}")) {
+            tracing::warn!(event = "client_error", client, reason, withheld);
+        }
     }
 
     pub(crate) fn commit_error(&self, error: &KafkaError) {
