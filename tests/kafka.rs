@@ -220,19 +220,24 @@ fn with_hostile(mut sent: Vec<Sent>) -> (Vec<Sent>, Vec<(&'static str, Vec<u8>)>
     (sent, hostile)
 }
 
-/// Ids and rules are those of `scan`; each alert lies on the topic at most `copies` times.
+/// Ids, rules and all that the alerts tell are those of `scan`, parents from the process cache too; each alert lies on the topic at most `copies` times.
 fn assert_same_alerts(broker: &Broker, setting: &Setting, sent: &[Sent], copies: usize) {
     let expected = setting.scan(sent);
     let found = setting.alerts(broker);
-    let rules = |alerts: &mut dyn Iterator<Item = &String>| {
+    let by_rule = |rules: Vec<&String>| {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        alerts.for_each(|rule| *counts.entry(rule.clone()).or_default() += 1);
+        for rule in rules {
+            *counts.entry(rule.clone()).or_default() += 1;
+        }
         counts
     };
-    let by_rule = rules(&mut found.values().map(|(rule, _)| rule));
+    let (run, scan) = (
+        found.values().map(|(told, _)| &told.rule),
+        expected.values().map(|told| &told.rule),
+    );
     assert_eq!(
-        by_rule,
-        rules(&mut expected.values()),
+        by_rule(run.collect()),
+        by_rule(scan.collect()),
         "alerts by rule: run, scan"
     );
     let ids: Vec<&String> = found.keys().collect();
@@ -241,6 +246,9 @@ fn assert_same_alerts(broker: &Broker, setting: &Setting, sent: &[Sent], copies:
         expected.keys().collect::<Vec<_>>(),
         "alert ids: run, scan"
     );
+    for (id, (told, _)) in &found {
+        assert_eq!(told.body, expected[id].body, "alert {id}: run, scan");
+    }
     let most = found.values().map(|(_, count)| *count).max().unwrap_or(0);
     assert!(most <= copies, "an alert lies there {most} times");
 }

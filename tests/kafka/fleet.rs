@@ -339,8 +339,8 @@ impl Setting {
         }
     }
 
-    /// What `pythia scan --host` gives for these lines, host by host: alert id to rule id.
-    pub(crate) fn scan(&self, sent: &[Sent]) -> BTreeMap<String, String> {
+    /// What `pythia scan --host` gives for these lines, host by host: by alert id.
+    pub(crate) fn scan(&self, sent: &[Sent]) -> BTreeMap<String, Told> {
         let mut hosts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
         for sent in sent {
             let text = hosts.entry(&sent.host).or_default();
@@ -367,21 +367,24 @@ impl Setting {
                 .split(|b| *b == b'\n')
                 .filter(|line| !line.is_empty())
             {
-                let (id, rule) =
-                    id_and_rule(&serde_json::from_slice(line).expect("a line of JSON"));
-                alerts.insert(id, rule);
+                let told = Told::new(serde_json::from_slice(line).expect("a line of JSON"));
+                alerts.insert(told.id.clone(), told);
             }
         }
         assert!(!alerts.is_empty(), "the sample holds something to find");
         alerts
     }
 
-    /// Every alert on the topic: id to rule id and how often it lies there.
-    pub(crate) fn alerts(&self, broker: &Broker) -> BTreeMap<String, (String, usize)> {
-        let mut alerts = BTreeMap::new();
+    /// Every alert on the topic by its id, and how often it lies there. Doubles tell the same.
+    pub(crate) fn alerts(&self, broker: &Broker) -> BTreeMap<String, (Told, usize)> {
+        let mut alerts: BTreeMap<String, (Told, usize)> = BTreeMap::new();
         for record in read_all(broker, &self.alerts) {
-            let (id, rule) = id_and_rule(&record.json());
-            alerts.entry(id).or_insert((rule, 0)).1 += 1;
+            let told = Told::new(record.json());
+            let (first, count) = alerts
+                .entry(told.id.clone())
+                .or_insert_with(|| (told.clone(), 0));
+            assert_eq!(*first, told, "two alerts of one id tell the same");
+            *count += 1;
         }
         alerts
     }
@@ -407,14 +410,28 @@ impl Setting {
     }
 }
 
-fn id_and_rule(alert: &Value) -> (String, String) {
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .unwrap_or_else(|| panic!("not an alert: {alert}"))
-            .to_owned()
-    };
-    (text(&alert["alert_id"]), text(&alert["rule"]["id"]))
+/// An alert without where its line was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) rule: String,
+    pub(crate) body: Value,
+}
+
+impl Told {
+    fn new(mut body: Value) -> Self {
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .unwrap_or_else(|| panic!("no alert: {value}"))
+                .to_owned()
+        };
+        let (id, rule) = (text(&body["alert_id"]), text(&body["rule"]["id"]));
+        body.as_object_mut()
+            .expect("an alert is an object")
+            .remove("source");
+        Self { id, rule, body }
+    }
 }
 
 pub(crate) fn pythia() -> Command {
