@@ -1,8 +1,10 @@
 //! Pythia against a real Apache Kafka: `pythia run` as a child process, held against `pythia scan` of
 //! the same lines.
 
+mod faults;
 mod fleet;
 mod harness;
+mod safety;
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -25,6 +27,7 @@ fn run_gives_the_alerts_of_scan_and_every_line_is_accounted_for() {
     fleet::produce(broker, &setting.input, &sent);
     let pythia = setting.start("one", "");
     fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    assert_metrics(&pythia, &sent, &refused);
     let summary = pythia.stop();
 
     assert_same_alerts(broker, &setting, &sent, 1);
@@ -280,6 +283,38 @@ fn assert_same_dead_letters(
         );
         assert!(!letter.key.is_empty(), "the original key too");
     }
+}
+
+/// The pages tell what has happened.
+fn assert_metrics(pythia: &fleet::Pythia, sent: &[Sent], refused: &[(&'static str, Vec<u8>)]) {
+    assert_eq!(pythia.page("/healthz").0, 200);
+    assert_eq!(pythia.page("/readyz").0, 200);
+    assert_eq!(pythia.page("/nothing").0, 404);
+    let count = |n: usize| Some(f64::from(u32::try_from(n).expect("a small number")));
+    assert_eq!(pythia.metric("pythia_lines_total"), count(sent.len()));
+    assert_eq!(
+        pythia.metric("pythia_events_total"),
+        count(sent.len() - refused.len())
+    );
+    assert_eq!(pythia.metric("pythia_dlq_total"), count(refused.len()));
+    assert_eq!(
+        pythia.metric("pythia_alerts_total"),
+        pythia.metric("pythia_matches_total")
+    );
+    assert_eq!(pythia.metric("pythia_kafka_assigned_partitions"), count(4));
+    assert_eq!(pythia.metric("pythia_ruleset_info"), Some(1.0));
+    assert!(pythia.metric("pythia_kafka_lag_seconds") > Some(0.0));
+    assert!(pythia.metric("pythia_views_total") > Some(0.0));
+    let bytes = sent
+        .iter()
+        .map(|sent| sent.line.len() + sent.host.len())
+        .sum::<usize>();
+    assert_eq!(pythia.metric("pythia_bytes_total"), count(bytes));
+    let lag = (0..100).find_map(|_| {
+        thread::sleep(Duration::from_millis(100));
+        pythia.metric("pythia_kafka_lag")
+    });
+    assert_eq!(lag, Some(0.0), "everything is committed");
 }
 
 /// At a clean stop, per partition: read = evaluated + dead-lettered + dropped.

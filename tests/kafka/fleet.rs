@@ -285,7 +285,7 @@ pub(crate) struct Setting {
     pub(crate) dead_letters: String,
     pub(crate) group: String,
     folder: tempfile::TempDir,
-    bootstrap: String,
+    pub(crate) bootstrap: String,
 }
 
 impl Setting {
@@ -299,11 +299,12 @@ impl Setting {
             bootstrap: broker.bootstrap().to_owned(),
         };
         let size = [("max.message.bytes", "16000000")];
-        for (topic, partitions) in [
+        let topics = [
             (&setting.input, PARTITIONS),
             (&setting.alerts, 2),
             (&setting.dead_letters, 1),
-        ] {
+        ];
+        for (topic, partitions) in topics {
             broker.create_topic(topic, partitions, &size);
         }
         setting
@@ -311,12 +312,23 @@ impl Setting {
 
     /// Starts `pythia run` with `more` settings; its log goes to a file of the test.
     pub(crate) fn start(&self, instance: &str, more: &str) -> Pythia {
+        let input = if self.input.starts_with('^') {
+            format!("\"{}\"", self.input)
+        } else {
+            format!("[{:?}]", self.input)
+        };
         let config = format!(
-            "[kafka]\nbrokers = [{:?}]\ngroup = {:?}\ninput = [{:?}]\nstart = \"earliest\"\ngroup_instance_id = {:?}\n\
+            "[kafka]\nbrokers = [{:?}]\ngroup = {:?}\ninput = {input}\nstart = \"earliest\"\ngroup_instance_id = {instance:?}\n\
              [kafka.consumer]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 500\n\
-             [output]\nalerts = {:?}\ndead_letters = {:?}\n[http]\nlisten = \"\"\n[log]\nformat = \"json\"\n{more}",
-            self.bootstrap, self.group, self.input, instance, self.alerts, self.dead_letters
+             [output]\nalerts = {:?}\ndead_letters = {:?}\n",
+            self.bootstrap, self.group, self.alerts, self.dead_letters
         );
+        self.start_with(instance, &config, more)
+    }
+
+    fn start_with(&self, instance: &str, config: &str, more: &str) -> Pythia {
+        let config =
+            format!("{config}[http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{more}");
         let path = self.folder.path().join(format!("pythia-{instance}.toml"));
         fs::write(&path, config).expect("the folder takes a file");
         let log = self.folder.path().join(format!("pythia-{instance}.log"));
@@ -337,6 +349,16 @@ impl Setting {
             child: command.spawn().expect("pythia starts"),
             log,
         }
+    }
+
+    /// Starts it with another group protocol, which knows no session settings on the client's side.
+    pub(crate) fn start_with_protocol(&self, protocol: &str) -> Pythia {
+        let config = format!(
+            "[kafka]\nbrokers = [{:?}]\ngroup = {:?}\ninput = [{:?}]\ngroup_protocol = {protocol:?}\n\
+             [output]\nalerts = {:?}\ndead_letters = {:?}\n",
+            self.bootstrap, self.group, self.input, self.alerts, self.dead_letters
+        );
+        self.start_with("protocol", &config, "")
     }
 
     /// What `pythia scan --host` gives for these lines, host by host: by alert id.
@@ -477,6 +499,78 @@ impl Pythia {
         };
         assert!(status.success(), "ended with {status}\n{}", self.log());
         self.summary()
+    }
+
+    /// Waits for the end that the program comes to by itself; its exit code.
+    pub(crate) fn wait_for_end(&mut self, within: Duration) -> i32 {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code().expect("it ends by itself");
+            }
+            assert!(Instant::now() < deadline, "no end within {within:?}");
+            thread::sleep(BUSY);
+        }
+    }
+
+    /// SIGTERM, SIGSTOP or SIGCONT, and on.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill")
+            .args([name, &pid])
+            .status()
+            .expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Waits until the log holds this text.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "the log never says {text:?}");
+            thread::sleep(BUSY);
+        }
+    }
+
+    /// Status and body of one of its pages.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        self.wait_for_log(r#""event":"http""#);
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let said = lines
+            .map(|line| line["fields"].clone())
+            .find(|fields| fields["event"] == "http");
+        let address = said.expect("it says where it listens")["address"]
+            .as_str()
+            .expect("a text")
+            .to_owned();
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: pythia\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).expect("a request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer comes");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .expect("a status");
+        (status, body.to_owned())
+    }
+
+    /// Sum of all series of a metric.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.page("/metrics");
+        let series = text.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let values: Vec<f64> = series
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 
     /// The log so far.

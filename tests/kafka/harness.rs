@@ -164,10 +164,13 @@ impl Node {
     fn start(name: &str, properties: &str, libraries: &Path) -> Result<Self, String> {
         let folder = fresh_folder(name);
         let [port, controller] = free_ports();
-        let text = format!(
-            "{}{properties}\n",
-            node_properties(&folder, port, controller)
-        );
+        let mut text = node_properties(&folder, port, controller);
+        for line in properties.lines() {
+            match line.strip_prefix("extra.listener=") {
+                Some(listener) => text = with_listener(&text, listener),
+                None => text += &format!("{line}\n"),
+            }
+        }
         fs::write(folder.join("node.properties"), text).map_err(|e| e.to_string())?;
         fs::write(folder.join("log4j2.properties"), LOG4J).map_err(|e| e.to_string())?;
         let id = "cHl0aGlhLXRlc3RzLTAwMQ";
@@ -306,6 +309,15 @@ log.retention.check.interval.ms=2000
 ",
         folder.join("data").display()
     )
+}
+
+/// The properties with one more listener (`extra.listener` of a test), advertised too.
+fn with_listener(properties: &str, listener: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some(("listeners" | "advertised.listeners", _)) => format!("{line},{listener}\n"),
+        _ => format!("{line}\n"),
+    };
+    properties.lines().map(line).collect()
 }
 
 /// Starts a process from a thread that lives as long as this process: the death signal that `setpriv`

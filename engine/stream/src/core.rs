@@ -32,6 +32,8 @@ pub(crate) struct Beginning {
     pub(crate) from: i64,
     /// Records that were deleted before they were read.
     pub(crate) lost: i64,
+    /// The group has committed this start, or one below what was lost.
+    pub(crate) committed: bool,
 }
 
 /// State between two polls.
@@ -45,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) paused: bool,
     open: BTreeMap<PartitionId, Batch>,
     warmups: BTreeMap<PartitionId, Warmup>,
+    /// Ends that were reached behind the last record taken: what lies between holds no records.
+    ends: BTreeMap<PartitionId, i64>,
     next_batch: u64,
     batch_bytes: usize,
     warmup_bytes: u64,
@@ -70,6 +74,7 @@ impl Core {
             paused: false,
             open: BTreeMap::new(),
             warmups: BTreeMap::new(),
+            ends: BTreeMap::new(),
             next_batch: 0,
             batch_bytes: options.batch_bytes,
             warmup_bytes: options.warmup_bytes,
@@ -92,6 +97,7 @@ impl Core {
             }
             Admission::Foreign => return None,
         }
+        self.ends.remove(&partition);
         let mut enough = None;
         let mut warmup = false;
         if let Some(state) = self.warmups.get_mut(&partition) {
@@ -140,8 +146,14 @@ impl Core {
 
     /// A partition is ours.
     pub(crate) fn assign(&mut self, partition: PartitionId, beginning: Beginning, assigned: usize) {
-        let Beginning { start, from, lost } = beginning;
-        self.ledger.assign(partition, start, from);
+        let Beginning {
+            start,
+            from,
+            lost,
+            committed,
+        } = beginning;
+        self.ledger
+            .assign(partition, start, from, committed && lost == 0);
         if from < start {
             self.warmups.insert(
                 partition,
@@ -174,11 +186,19 @@ impl Core {
             .lost(self.topics.name(partition), partition.partition, records);
     }
 
-    /// The end of a partition was read: markers of transactions at its end need no line to be committed.
+    /// The end of a partition was read: markers of transactions behind its last record need no line to be
+    /// committed.
     pub(crate) fn at_end(&mut self, topic: &str, partition: i32, position: i64) {
         let partition = self.topics.id(topic, partition);
-        if !self.open.contains_key(&partition) {
-            self.ledger.skip_to(partition, position);
+        self.ends.insert(partition, position);
+    }
+
+    /// Moves over markers at the ends of partitions of which nothing is in flight.
+    pub(crate) fn skip_markers(&mut self) {
+        for (partition, position) in &self.ends {
+            if !self.open.contains_key(partition) {
+                self.ledger.skip_to(*partition, *position);
+            }
         }
     }
 
@@ -207,6 +227,7 @@ impl Core {
     pub(crate) fn revoke(&mut self, partition: PartitionId, drained: bool) {
         self.open.remove(&partition);
         self.warmups.remove(&partition);
+        self.ends.remove(&partition);
         self.ledger.revoke(partition);
         self.tell(partition, Task::Revoke(partition));
         let topic = Arc::clone(self.topics.name(partition));

@@ -104,13 +104,14 @@ impl Batch {
 
 impl Ledger {
     /// A partition is ours: lines count from `start` on, records are read from `from` on (below `start` for
-    /// warm-up).
-    pub fn assign(&mut self, partition: PartitionId, start: i64, from: i64) {
+    /// warm-up). Where the group has no offset yet (`committed` is false) the next [`Ledger::commit`] hands
+    /// out the start itself: a crash before the first line is through must not begin somewhere else.
+    pub fn assign(&mut self, partition: PartitionId, start: i64, from: i64, committed: bool) {
         self.counts.entry(partition).or_default();
         let open = Open {
             next: from,
             committable: start,
-            committed: start,
+            committed: if committed { start } else { -1 },
             batches: VecDeque::new(),
         };
         self.open.insert(partition, open);

@@ -63,6 +63,7 @@ impl Assignments {
         if self.recommit.swap(false, Ordering::Relaxed) {
             core.ledger.recommit();
         }
+        core.skip_markers();
         let offsets = core.ledger.commit();
         if offsets.is_empty() {
             return;
@@ -145,12 +146,15 @@ impl Assignments {
                 Start::Earliest => low,
                 Start::Latest => high,
             };
-            let (start, lost) = match element.offset() {
-                Offset::Offset(offset) if offset < low => (low, low - offset),
+            let (start, lost, committed) = match element.offset() {
+                Offset::Offset(offset) if offset < low => (low, low - offset, true),
                 // The topic was made anew: what the group knew of it means nothing.
-                Offset::Offset(offset) if offset > high => (low, 0),
-                Offset::Offset(offset) => (offset, 0),
-                _ => (fresh, 0),
+                Offset::Offset(offset) if offset > high => {
+                    self.telemetry.beyond_end(topic, partition, offset, high);
+                    (low, 0, false)
+                }
+                Offset::Offset(offset) => (offset, 0, true),
+                _ => (fresh, 0, false),
             };
             let warm = warm
                 .as_ref()
@@ -161,7 +165,12 @@ impl Assignments {
             };
             beginnings.push((
                 (topic.to_owned(), partition),
-                Beginning { start, from, lost },
+                Beginning {
+                    start,
+                    from,
+                    lost,
+                    committed,
+                },
             ));
         }
         Ok(beginnings)

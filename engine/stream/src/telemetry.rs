@@ -348,6 +348,20 @@ impl Telemetry {
         );
     }
 
+    pub(crate) fn beyond_end(&self, topic: &str, partition: i32, committed: i64, end: i64) {
+        self.poll_errors
+            .with_label_values(&["CommittedBeyondEnd"])
+            .inc();
+        tracing::error!(
+            event = "committed_beyond_end",
+            topic,
+            partition,
+            committed,
+            end,
+            "the topic is not the one that was read before; it is read from its beginning"
+        );
+    }
+
     pub(crate) fn lag(&self, topic: &str, partition: i32, records: i64) {
         self.lag
             .with_label_values(&[topic, &partition.to_string()])

@@ -112,7 +112,8 @@ impl World {
 
     fn assign(&mut self, partition: PartitionId) {
         let start = self.committed[&partition];
-        self.ledger.assign(partition, start, start);
+        let committed = self.dice.roll(2) == 0;
+        self.ledger.assign(partition, start, start, committed);
         self.position.insert(partition, start);
     }
 
@@ -358,7 +359,7 @@ fn offset_waits_for_delivery() {
         partition: 0,
     };
     let mut ledger = Ledger::default();
-    ledger.assign(partition, 10, 10);
+    ledger.assign(partition, 10, 10, true);
     let outcome = |produced| Outcome {
         evaluated: 2,
         produced,
@@ -403,7 +404,7 @@ fn markers_at_the_end_of_a_partition_are_committed_too() {
         partition: 0,
     };
     let mut ledger = Ledger::default();
-    ledger.assign(partition, 0, 0);
+    ledger.assign(partition, 0, 0, true);
     ledger.admit(partition, 4);
     ledger.take(partition, BatchId(1), 5, 1, 10);
     ledger.skip_to(partition, 6);
@@ -419,4 +420,16 @@ fn markers_at_the_end_of_a_partition_are_committed_too() {
     assert_eq!(ledger.commit(), [(partition, 5)]);
     ledger.skip_to(partition, 6);
     assert_eq!(ledger.commit(), [(partition, 6)]);
+}
+
+#[test]
+fn the_start_is_committed_where_the_group_has_no_offset_yet() {
+    let partition = PartitionId {
+        topic: 0,
+        partition: 0,
+    };
+    let mut ledger = Ledger::default();
+    ledger.assign(partition, 7, 3, false);
+    assert_eq!(ledger.commit(), [(partition, 7)]);
+    assert_eq!(ledger.commit(), []);
 }
