@@ -10,7 +10,7 @@ use console::{logs, printing};
 use stream::{GroupProtocol, Input, Options, Pem, Security, Start, Stop, Telemetry};
 
 use crate::args::{Common, Run};
-use crate::scan::{profile, rule_paths};
+use crate::scan::{limits, profile, rule_paths};
 use crate::{Exit, Failure, config, rules};
 
 pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
@@ -146,6 +146,7 @@ pub(crate) fn options(config: &Config) -> Result<Options> {
         threads,
         batch_bytes: config.size("engine.batch_bytes"),
         in_flight_bytes: config.size("engine.in_flight_bytes"),
+        limits: limits(config),
         commit_interval: config.length("engine.commit_interval"),
         shutdown_deadline: config.length("engine.shutdown_deadline"),
         process_cache_bytes: config.size("process_cache.bytes"),

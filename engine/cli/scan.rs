@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use console::printing::{Output, Paint, err, escaped, out};
 use console::progress::Progress;
 use console::settings::Config;
-use detect::{Alert, Detector, Line, Source};
+use detect::{Alert, Detector, Limits, Line, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 use serde_json::json;
 
@@ -25,7 +25,8 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
     let profile = Arc::new(profile(&config));
-    let detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile));
+    let detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
+        .with_limits(limits(&config));
     let dead_letters = match &scan.dead_letters {
         None => None,
         Some(path) => Some(BufWriter::new(
@@ -109,6 +110,15 @@ pub(crate) fn profile(config: &Config) -> Profile {
     profile.limits.records = config.whole("limits.records");
     profile.limits.arguments = config.whole("limits.arguments");
     profile
+}
+
+/// What the configuration says about the alerts of an event.
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits {
+        alerts_per_event: config.whole("limits.alerts_per_event"),
+        why_bytes: config.size("limits.why_bytes"),
+        event_bytes: config.size("limits.event_bytes"),
+    }
 }
 
 fn total_bytes(files: &[PathBuf]) -> Option<u64> {

@@ -25,7 +25,7 @@ pub struct Alert {
     /// The rule that matched.
     pub rule: AlertRule,
     /// What matched: every view of the event that the rule matched, with the selections and values that made it match.
-    /// Limited to 2 KiB.
+    /// Limited to 2 KiB, unless set otherwise.
     pub why: Vec<WhyView>,
     /// Views, matches or the ends of long values were left out of `why`.
     #[serde(skip_serializing_if = "is_false")]
@@ -43,7 +43,7 @@ pub struct Alert {
     pub texts_truncated: bool,
     /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string.
     pub event: String,
-    /// `event` has been cut to 900 KB (as encoded here), or further, to keep the alert below 1 MB.
+    /// `event` has been cut to 900 KB or what was set instead (as encoded here), or further, to keep the alert below 1 MB.
     #[serde(skip_serializing_if = "is_false")]
     pub event_truncated: bool,
     /// What was cut, guessed or missing when the event was decoded.

@@ -17,18 +17,16 @@ use crate::date::rfc3339;
 use crate::plan::{Plan, RuleIdx};
 use crate::subject::Subject;
 use crate::why::Why;
-use crate::{Line, Source};
+use crate::{Limits, Line, Source};
 
 /// Name space of alert ids. Fixed for ever: another one would give every alert a second id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f0c_63a1_6b0e_4d1e_9c57_2f1a_d84b_7e30);
 
 /// Most bytes of an alert as JSON: Kafka's default limit of a message, less room for key and headers.
 const ALERT_BYTES_MAX: usize = 1_000_000;
-/// Most bytes that the event's text may take of them, as encoded there.
-const EVENT_BYTES_MAX: usize = 900 * 1000;
 /// Most bytes that the attributes of a rule may take; above, the rule is refused.
 pub(crate) const RULE_BYTES_MAX: usize = 256 * 1024;
-/// Most bytes that all else may take: a sum of the limits below.
+/// Most bytes that all else but `why` may take: a sum of the limits below.
 const REST_BYTES_MAX: usize = 96 * 1024;
 
 /// Most bytes of one command line.
@@ -63,10 +61,11 @@ pub(crate) struct Shared {
     event_bytes: usize,
     flags: AlertFlags,
     source: AlertSource,
+    limits: Limits,
 }
 
 impl Shared {
-    pub(crate) fn new(event: &Event<'_>, line: &Line<'_>) -> Self {
+    pub(crate) fn new(event: &Event<'_>, line: &Line<'_>, limits: Limits) -> Self {
         let text = shown(event.text());
         let flags = event.flags();
         let mut cutter = Cutter::default();
@@ -79,6 +78,7 @@ impl Shared {
             texts_cut: cutter.cut,
             event_bytes: encoded_bytes(&text),
             event: text,
+            limits,
             flags: AlertFlags {
                 argv_truncated: flags.argv_truncated,
                 argv_split_guess: flags.argv_split_guess,
@@ -109,7 +109,7 @@ impl Shared {
         rule: RuleIdx,
         views: impl Iterator<Item = Subject<'s>> + Clone,
     ) -> Alert {
-        let why = Why::of(plan, rule, views.clone());
+        let why = Why::of(plan, rule, views.clone(), self.limits.why_bytes);
         let mut cutter = Cutter {
             cut: self.texts_cut,
         };
@@ -143,8 +143,9 @@ impl Shared {
 
     /// The event's text, cut so that the alert stays within its limit, and whether it was cut.
     fn event_within(&self, rest: &Alert) -> (String, bool) {
-        let mut limit = EVENT_BYTES_MAX;
-        if self.event_bytes + RULE_BYTES_MAX + REST_BYTES_MAX > ALERT_BYTES_MAX {
+        let mut limit = self.limits.event_bytes;
+        let rest_max = RULE_BYTES_MAX + REST_BYTES_MAX + self.limits.why_bytes;
+        if self.event_bytes + rest_max > ALERT_BYTES_MAX {
             limit = limit.min(ALERT_BYTES_MAX.saturating_sub(rest.to_json().len()));
         }
         if self.event_bytes <= limit {

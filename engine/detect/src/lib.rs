@@ -100,13 +100,31 @@ pub struct Line<'a> {
     pub source: Source<'a>,
 }
 
-/// Most alerts of one event; the rest is counted by rule.
-const ALERTS_MAX: usize = 64;
+/// What limits the alerts of an event. Nothing is cut without a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most alerts of one event; the rest is counted by rule, and the last alert says how many.
+    pub alerts_per_event: usize,
+    /// Most bytes of JSON in `why`; at most 256 KiB, so that an alert fits into a message of Kafka.
+    pub why_bytes: usize,
+    /// Most bytes of `event`, as encoded there; at most 900 KB, for the same reason.
+    pub event_bytes: usize,
+}
+
+impl Limits {
+    /// 64 alerts, 2 KiB, 900 KB.
+    pub const USUAL: Self = Self {
+        alerts_per_event: 64,
+        why_bytes: 2048,
+        event_bytes: 900_000,
+    };
+}
 
 /// Evaluates lines one after the other; one per worker thread, each with scratch memory of its own.
 #[derive(Debug)]
 pub struct Detector {
     plan: Arc<Plan>,
+    limits: Limits,
     decoder: Decoder,
     scratch: Scratch,
     /// Rule and number of the view, of the current event.
@@ -119,7 +137,7 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// A detector for this plan and profile.
+    /// A detector for this plan and profile, with [`Limits::USUAL`].
     pub fn new(plan: Arc<Plan>, profile: Arc<Profile>) -> Self {
         let rules = plan.rules().len();
         Self {
@@ -130,8 +148,15 @@ impl Detector {
             dropped: Tally::new(rules),
             newest_ms: None,
             views: [0; ViewKind::ALL.len()],
+            limits: Limits::USUAL,
             plan,
         }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The plan in use.
@@ -160,12 +185,12 @@ impl Detector {
         self.matches.sort_unstable_by_key(|(rule, view)| {
             (Reverse(effective_level(plan.rule(*rule))), *rule, *view)
         });
-        let shared = Shared::new(&event, line);
+        let shared = Shared::new(&event, line, self.limits);
         let before = alerts.len();
         for views in self.matches.chunk_by(|a, b| a.0 == b.0) {
             let rule = views[0].0;
             self.matched.add(rule);
-            if alerts.len() - before == ALERTS_MAX {
+            if alerts.len() - before == self.limits.alerts_per_event.max(1) {
                 self.dropped.add(rule);
                 if let Some(last) = alerts.last_mut() {
                     *last.alerts_left_out.get_or_insert(0) += 1;

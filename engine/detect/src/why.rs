@@ -13,8 +13,6 @@ use crate::route::view_name;
 use crate::subject::Subject;
 use crate::text::folded;
 
-/// Most bytes of JSON in `why`.
-const WHY_BYTES_MAX: usize = 2048;
 /// Most bytes of one value.
 const VALUE_BYTES_MAX: usize = 256;
 /// Most bytes of one matcher's text.
@@ -26,6 +24,8 @@ pub(crate) struct Why {
     pub(crate) views: Vec<WhyView>,
     pub(crate) truncated: bool,
     bytes: usize,
+    /// Most bytes of JSON.
+    limit: usize,
 }
 
 /// Compares texts by the plan's compiled tests.
@@ -52,11 +52,15 @@ impl Why {
         plan: &Plan,
         rule: RuleIdx,
         views: impl Iterator<Item = Subject<'s>>,
+        limit: usize,
     ) -> Self {
-        let mut why = Self::default();
+        let mut why = Self {
+            limit,
+            ..Self::default()
+        };
         for view in views {
             // Less than this holds no match.
-            if why.bytes + 100 > WHY_BYTES_MAX {
+            if !why.views.is_empty() && why.bytes + 100 > why.limit {
                 why.truncated = true;
                 break;
             }
@@ -87,7 +91,7 @@ impl Why {
                 .is_none_or(|last| *last.name != **name);
             let more = size(&found) + if opens { name.len() + 24 } else { 1 };
             // The first match of all stands there in any case.
-            if self.bytes + more > WHY_BYTES_MAX
+            if self.bytes + more > self.limit
                 && !(self.views.is_empty() && shown_view.selections.is_empty())
             {
                 self.truncated = true;
@@ -340,6 +344,8 @@ mod tests {
     use crate::handmade::{item, like, re, rule};
     use crate::subject::Source;
 
+    const WHY_BYTES: usize = 2048;
+
     /// A command line joined from arguments, each a node behind the one of their array.
     struct Joined {
         line: Vec<u8>,
@@ -396,7 +402,7 @@ mod tests {
             node: 3,
             source: &joined,
         };
-        Why::of(&plan, RuleIdx(0), std::iter::once(subject))
+        Why::of(&plan, RuleIdx(0), std::iter::once(subject), WHY_BYTES)
     }
 
     fn line(matcher: Matcher) -> Search {
@@ -501,7 +507,7 @@ mod tests {
         );
         let size = serde_json::to_string(&why.views).unwrap().len();
         assert!(
-            why.truncated && size <= WHY_BYTES_MAX && size > WHY_BYTES_MAX / 2,
+            why.truncated && size <= WHY_BYTES && size > WHY_BYTES / 2,
             "{size}"
         );
     }

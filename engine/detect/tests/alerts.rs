@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use detect::{Alert, Detector, Line, Plan, Source};
+use detect::{Alert, Detector, Limits, Line, Plan, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 use sigma::SourceFile;
 
@@ -224,6 +224,38 @@ fn an_event_gives_at_most_64_alerts_the_most_severe_and_the_last_says_so() {
         6
     );
     assert!(detector.take_counts().matches.is_empty());
+}
+
+#[test]
+fn each_limit_of_an_alert_is_reached_as_it_is_set_and_flagged() {
+    let second = PERL
+        .replace("5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a001", "second")
+        .replace("level: high", "level: low");
+    let usual = run(&mut detector(&[PERL, &second]), &file(SEED, 1)).unwrap();
+    assert_eq!(usual.len(), 2);
+    assert!(
+        usual
+            .iter()
+            .all(|alert| !alert.why_truncated && !alert.event_truncated)
+    );
+    let mut tight = detector(&[PERL, &second]).with_limits(Limits {
+        alerts_per_event: 1,
+        why_bytes: 256,
+        event_bytes: 100,
+    });
+    let alerts = run(&mut tight, &file(SEED, 1)).unwrap();
+    let [alert] = &alerts[..] else {
+        panic!("one alert, not {}", alerts.len())
+    };
+    assert_eq!((&*alert.level, alert.alerts_left_out), ("high", Some(1)));
+    assert_eq!(tight.take_counts().alerts_dropped.len(), 1);
+    // The first match stands in `why` in any case.
+    assert!(alert.why_truncated);
+    assert_eq!(alert.why[0].selections.len(), 1);
+    assert!(alert.event_truncated && SEED.starts_with(&alert.event));
+    assert!((90..=102).contains(&json(alert)["event"].to_string().len()));
+    // What is cut changes no id.
+    assert_eq!(alert.alert_id, usual[0].alert_id);
 }
 
 #[test]

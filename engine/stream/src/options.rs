@@ -118,6 +118,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// Bytes of lines taken and not yet delivered; above: back-pressure.
     pub in_flight_bytes: usize,
+    /// What limits the alerts of an event.
+    pub limits: detect::Limits,
     /// How often offsets are committed.
     pub commit_interval: Duration,
     /// Longest time from the stop signal to the end.

@@ -133,6 +133,7 @@ pub fn serve(
         sink,
         telemetry: Arc::clone(&telemetry),
         cache_max_age_ms,
+        limits: options.limits,
     });
     let (tasks, threads) = start_workers(options.threads.max(1), &shared, &report_sender)?;
     let core = Core::new(options, tasks, reports, Arc::clone(&shared));

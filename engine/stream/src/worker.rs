@@ -43,12 +43,14 @@ pub(crate) struct Shared {
     pub(crate) sink: Sink,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) cache_max_age_ms: i64,
+    pub(crate) limits: detect::Limits,
 }
 
 /// Works until the sender of tasks is dropped.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Report>) {
     let mut worker = Worker {
-        detector: Detector::new(Arc::clone(&shared.plan), Arc::clone(&shared.profile)),
+        detector: Detector::new(Arc::clone(&shared.plan), Arc::clone(&shared.profile))
+            .with_limits(shared.limits),
         caches: BTreeMap::new(),
         alerts: Vec::new(),
         shared,

@@ -334,19 +334,19 @@ pub(super) const KEYS: &[Key] = &[
         "limits.alerts_per_event",
         Kind::Whole(1, 100_000),
         "64",
-        "Alerts per event; the rest is counted per rule.",
+        "Alerts per event, the most severe first; the rest is counted per rule.",
     ),
     key(
         "limits.why_bytes",
-        Kind::Size(64, MIB),
+        Kind::Size(256, 256 * KIB),
         "\"2KiB\"",
         "Size of `why` in an alert; above: cut, flagged.",
     ),
     key(
         "limits.event_bytes",
-        Kind::Size(KIB, GIB),
+        Kind::Size(KIB, 900_000),
         "\"900KB\"",
-        "Size of `event` in an alert; above: cut, flagged.",
+        "Size of `event` in an alert; above: cut, flagged. The whole alert stays below 1 MB in any case.",
     ),
     key(
         "http.listen",
