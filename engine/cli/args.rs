@@ -11,7 +11,8 @@ use console::printing::Output;
     name = "pythia",
     version,
     max_term_width = 100,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = EXAMPLES
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -74,17 +75,44 @@ pub(crate) enum Command {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// The configuration in force, and an example of it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(Config),
     /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page, of the program or of one command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
+
+const EXAMPLES: &str = "Examples:
+  pythia demo
+  pythia scan /var/log/laurel/audit.log
+  pythia check rules/
+
+Exit codes:
+  0  all is well
+  1  something was found: errors in rules (check), matches (scan --fail-on-match)
+  2  wrong usage, configuration or rule paths
+  3  a fault at run time: a file, a topic or the output cannot be read or written";
+
+const CONFIG_EXAMPLES: &str = "Examples:
+  pythia config example > pythia.toml
+  pythia config show --config pythia.toml";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  pythia completions bash > /etc/bash_completion.d/pythia
+  source <(pythia completions zsh)";
+
+const MAN_EXAMPLES: &str = "Examples:
+  pythia man | man -l -
+  pythia man scan > pythia-scan.1";
 
 const DEMO_EXAMPLES: &str = "Examples:
   pythia demo                          half a minute, then a summary

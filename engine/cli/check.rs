@@ -9,10 +9,10 @@ use detect::{NotRunning, view_name};
 use serde_json::{Value, json};
 use sigma::{Diagnostic, LogSource, Rule, Severity};
 
-use crate::Exit;
 use crate::args::{Check, Common};
 use crate::config;
 use crate::rules::{self, Rules};
+use crate::{Exit, Failure};
 
 /// The diagnostic of a placeholder without values: such a rule is well formed, and rejected.
 const PLACEHOLDER: &str = "R040";
@@ -28,14 +28,19 @@ pub(crate) fn run(common: &Common, check: &Check) -> Result<Exit> {
             .collect();
     }
     let rules = rules::load(&paths)?;
+    if rules.files.is_empty() {
+        let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        let what = "there is no rule file (.yml, .yaml) in";
+        return Err(Failure::Usage(format!("{what} {}", paths.join(", "))).into());
+    }
     let totals = Totals::new(&rules);
-    let _read = match common.output() {
-        Output::Table => out(&text(common, &rules, &totals)),
+    match common.output() {
+        Output::Table => out(&text(common, &rules, &totals))?,
         Output::Json => out(&format!(
             "{}\n",
             serde_json::to_string_pretty(&json(&rules, &totals))?
-        )),
-        Output::Jsonl => out(&format!("{}\n", json(&rules, &totals))),
+        ))?,
+        Output::Jsonl => out(&format!("{}\n", json(&rules, &totals)))?,
     };
     let bad = totals.errors > 0 || (check.strict && totals.warnings > 0);
     Ok(if bad { Exit::Findings } else { Exit::Ok })
@@ -227,11 +232,14 @@ fn summary(totals: &Totals) -> String {
         n => format!(", {n} rejected for placeholders without values"),
     };
     format!(
-        "{files} files: {loaded} rules loaded, {failed} failed to load{rejected}; {}, {}\n\
+        "{}: {} loaded, {failed} failed to load{rejected}; {}, {}\n\
          {running} running, {not_running} not running\n\
-         product linux: {linux_loaded} rules, {routed} routed, {linux_running} running, {listed} listed as not running\n",
+         product linux: {}, {routed} routed, {linux_running} running, {listed} listed as not running\n",
+        config::count(*files, "file"),
+        config::count(*loaded, "rule"),
         config::count(*errors, "error"),
         config::count(*warnings, "warning"),
+        config::count(*linux_loaded, "rule"),
     )
 }
 

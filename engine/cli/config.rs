@@ -1,5 +1,6 @@
 //! `pythia config`: what is in force, and an example. Also how every command gets its settings.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,6 +12,15 @@ use crate::{Exit, Failure};
 
 /// Reads the configuration of all layers; all mistakes are one error.
 pub(crate) fn load(common: &Common, flags: Vec<(String, String, String)>) -> Result<Config> {
+    load_with(common, flags, &[])
+}
+
+/// The same for a command that cannot do without some settings: name and help of each.
+pub(crate) fn load_with(
+    common: &Common,
+    flags: Vec<(String, String, String)>,
+    needed: &'static [(&'static str, &'static str)],
+) -> Result<Config> {
     let text = match &common.config {
         None => None,
         Some(path) => Some(
@@ -18,13 +28,24 @@ pub(crate) fn load(common: &Common, flags: Vec<(String, String, String)>) -> Res
                 .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?,
         ),
     };
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("PYTHIA__") => {
+                return Err(Failure::Usage(format!("{name}: its value is not UTF-8")).into());
+            }
+            Err(_) => {}
+        }
+    }
     let layers = Layers {
         file: common.config.clone(),
         text,
-        variables: variables.collect(),
+        variables,
         flags,
+        owned: stream::OWNED_PROPERTIES,
+        needed,
     };
     let config = settings::load(&layers, |path: &Path| std::fs::read_to_string(path)).map_err(
         |mistakes| {
@@ -40,14 +61,15 @@ pub(crate) fn load(common: &Common, flags: Vec<(String, String, String)>) -> Res
 }
 
 /// `1 mistake`, `2 mistakes`.
-pub(crate) fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+pub(crate) fn count<N: Copy + Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    let plural = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {noun}{plural}")
 }
 
 pub(crate) fn run(common: &Common, what: args::Config) -> Result<Exit> {
     match what {
         args::Config::Example => {
-            out(&settings::example());
+            out(&settings::example())?;
         }
         args::Config::Show => {
             let config = load(common, Vec::new())?;
@@ -58,15 +80,17 @@ pub(crate) fn run(common: &Common, what: args::Config) -> Result<Exit> {
                         .into_iter()
                         .map(|setting| vec![setting.key, setting.value.to_string(), setting.origin])
                         .collect();
-                    out(&table(&["setting", "value", "from"], &rows));
+                    out(&table(&["setting", "value", "from"], &rows))?;
                 }
                 Output::Json => {
-                    out(&format!("{}\n", serde_json::to_string_pretty(&shown)?));
+                    out(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
                 }
                 Output::Jsonl => {
+                    let mut lines = String::new();
                     for setting in shown {
-                        out(&format!("{}\n", serde_json::to_string(&setting)?));
+                        lines += &(serde_json::to_string(&setting)? + "\n");
                     }
+                    out(&lines)?;
                 }
             }
         }

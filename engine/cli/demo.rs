@@ -26,6 +26,10 @@ const RECORDED: &[u8] = include_bytes!("../../tests/data/fleet.jsonl.zst");
 /// The fleet.
 const HOSTS: [&str; 4] = ["web-01", "web-02", "db-01", "build-01"];
 
+/// The seconds that were asked for begin with the first event, or after this.
+const FIRST_EVENT_WITHIN: Duration = Duration::from_secs(15);
+const LAST_ALERTS_WITHIN: Duration = Duration::from_secs(5);
+
 const INPUT: &str = "laurel";
 const ALERTS: &str = "pythia.alerts";
 const DEAD_LETTERS: &str = "pythia.dlq";
@@ -64,17 +68,14 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
             .spawn(move || replay(&address, rate, &stop, &sent))?
     };
     let reader = Reader::new(&broker.address(), ALERTS, 1)?;
-    let shown = watch(
-        common,
-        demo,
-        &reader,
-        &Live {
-            telemetry: &telemetry,
-            sent: &sent,
-            stop: &stop,
-            paint,
-        },
-    );
+    let live = Live {
+        telemetry: &telemetry,
+        sent: &sent,
+        stop: &stop,
+        paint,
+    };
+    let mut shown = BTreeMap::new();
+    let watched = watch(common, demo, &reader, &live, &mut shown);
 
     stop.set();
     sending
@@ -83,6 +84,15 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
     let summary = serving
         .join()
         .map_err(|_| anyhow!("the service's thread has failed"))??;
+    let read = watched?;
+    let last = Instant::now();
+    // What was on its way when the time was up.
+    while read && last.elapsed() < LAST_ALERTS_WITHIN {
+        match reader.next(Duration::from_millis(300)) {
+            Some(value) if show(common, &value, paint, &mut shown)? => {}
+            _ => break,
+        }
+    }
     let read: u64 = summary.iter().map(|partition| partition.counts.read).sum();
     let dead: u64 = summary
         .iter()
@@ -120,7 +130,7 @@ fn options(broker: &Broker) -> Result<(Options, Arc<event::Profile>)> {
                     .join("\n")
             )
         })?;
-    let mut options = service::options(&config)?;
+    let mut options = service::options(&config);
     options.raw_consumer = Broker::consumer_properties();
     Ok((options, Arc::new(profile(&config))))
 }
@@ -132,46 +142,67 @@ struct Live<'a> {
     paint: Paint,
 }
 
-/// Shows alerts as they come, and a live line; gives the number of alerts by rule.
-fn watch(common: &Common, demo: &Demo, reader: &Reader, live: &Live<'_>) -> BTreeMap<String, u64> {
-    let started = Instant::now();
+/// Shows alerts as they come, and a live line; counts alerts by rule. `false`: nobody reads any more.
+fn watch(
+    common: &Common,
+    demo: &Demo,
+    reader: &Reader,
+    live: &Live<'_>,
+    shown: &mut BTreeMap<String, u64>,
+) -> Result<bool> {
+    let waiting = Instant::now();
+    let mut started = None;
     let until = (demo.seconds > 0).then(|| Duration::from_secs(demo.seconds));
     let on_terminal = stderr().is_terminal();
-    let mut shown: BTreeMap<String, u64> = BTreeMap::new();
     let mut last = (Instant::now(), 0);
-    while !live.stop.is_set() && until.is_none_or(|until| started.elapsed() < until) {
+    while !live.stop.is_set() {
+        // The time runs from the first event on: joining its consumer group takes the service seconds.
+        if started.is_none()
+            && (live.telemetry.evaluated() > 0 || waiting.elapsed() > FIRST_EVENT_WITHIN)
+        {
+            started = Some(Instant::now());
+        }
+        let over = |started: Instant| until.is_some_and(|until| started.elapsed() >= until);
+        if started.is_some_and(over) {
+            break;
+        }
         if let Some(value) = reader.next(Duration::from_millis(50)) {
-            let Ok(alert) = serde_json::from_slice::<Value>(&value) else {
-                continue;
-            };
-            let title = alert["rule"]["title"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            let times = shown.entry(title).or_default();
-            *times += 1;
             if on_terminal {
                 err("\r\u{1b}[K");
             }
-            let text = match common.output {
-                Some(_) if common.output() != Output::Table => format!("{alert}\n"),
-                // The same story again and again is told once a rule and host, and counted.
-                _ if *times > HOSTS.len() as u64 => String::new(),
-                _ => block(&alert, live.paint),
-            };
-            if !out(&text) {
-                live.stop.set();
+            if !show(common, &value, live.paint, shown)? {
+                return Ok(false);
             }
         }
         let pace = Duration::from_millis(if on_terminal { 250 } else { 5_000 });
         if last.0.elapsed() >= pace {
-            last = status(live, &shown, last, on_terminal);
+            last = status(live, shown, last, on_terminal);
         }
     }
     if on_terminal {
         err("\r\u{1b}[K");
     }
-    shown
+    Ok(true)
+}
+
+/// Shows and counts one alert.
+fn show(
+    common: &Common,
+    value: &[u8],
+    paint: Paint,
+    shown: &mut BTreeMap<String, u64>,
+) -> Result<bool> {
+    let alert: Value = serde_json::from_slice(value).context("an alert is JSON")?;
+    let title = alert["rule"]["title"].as_str().unwrap_or_default();
+    let times = shown.entry(title.to_owned()).or_default();
+    *times += 1;
+    let text = match common.output {
+        Some(_) if common.output() != Output::Table => format!("{alert}\n"),
+        // The same story again and again is told once a rule and host, and counted.
+        _ if *times > HOSTS.len() as u64 => String::new(),
+        _ => block(&alert, paint),
+    };
+    Ok(out(&text)?)
 }
 
 /// The live line: events/s, alerts, lag.

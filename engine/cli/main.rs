@@ -69,13 +69,21 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "pythia", &mut text);
-            out(&String::from_utf8_lossy(&text));
+            out(&String::from_utf8_lossy(&text))?;
             Ok(Exit::Ok)
         }
-        Command::Man => {
+        Command::Man { command } => {
+            let mut page = Arguments::command();
+            page.build();
+            if let Some(name) = command {
+                let Some(found) = page.find_subcommand(name) else {
+                    return Err(Failure::Usage(format!("there is no command {name:?}")).into());
+                };
+                page = found.clone();
+            }
             let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-            out(&String::from_utf8_lossy(&text));
+            clap_mangen::Man::new(page).render(&mut text)?;
+            out(&String::from_utf8_lossy(&text))?;
             Ok(Exit::Ok)
         }
     }

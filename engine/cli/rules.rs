@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use console::diagnostics::Shower;
 use console::printing::{Paint, err};
 use detect::{Compiled, Plan};
-use sigma::{Diagnostic, Severity, SourceFile};
+use sigma::{Diagnostic, Place, Severity, SourceFile};
 
 use crate::Failure;
 use crate::args::Common;
@@ -37,16 +38,19 @@ impl Rules {
 
 /// Loads these files and folders, or the starter rules if there are none.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Rules> {
-    let files = if paths.is_empty() {
-        starter()
+    let (mut files, unreadable) = if paths.is_empty() {
+        (starter(), Vec::new())
     } else {
         read(paths)?
     };
     let loaded = sigma::load(&files);
+    let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
+    files.extend(not_utf8);
     let documents = loaded.rules.len();
     let compiled = Plan::compile(loaded.rules);
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(compiled.diagnostics.iter().cloned());
+    diagnostics.extend(faults);
     diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(Rules {
         files,
@@ -95,7 +99,11 @@ fn starter() -> Vec<SourceFile> {
     STARTER.iter().map(file).collect()
 }
 
-fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>> {
+/// A file that is shown but not loaded, and why.
+type NotUtf8 = (SourceFile, Diagnostic);
+
+/// Texts of rules; and apart, with what is wrong, those that are not UTF-8: guessed letters would be another rule.
+fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for path in paths {
@@ -104,14 +112,23 @@ fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>> {
         }
     }
     let mut files = Vec::new();
+    let mut not_utf8 = Vec::new();
     for path in found {
         match fs::read(&path) {
             Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                files.push(SourceFile {
-                    name: path.to_string_lossy().into(),
+                let name: Arc<str> = path.to_string_lossy().into();
+                let file = |text: &str| SourceFile {
+                    name: Arc::clone(&name),
                     text: text.into(),
-                });
+                };
+                match std::str::from_utf8(&bytes) {
+                    Ok(text) => files.push(file(text)),
+                    Err(error) => {
+                        let file = file(&String::from_utf8_lossy(&bytes));
+                        let fault = not_utf8_at(&file, error.valid_up_to());
+                        not_utf8.push((file, fault));
+                    }
+                }
             }
             Err(error) => missing.push(format!("{}: {error}", path.display())),
         }
@@ -119,7 +136,31 @@ fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>> {
     if !missing.is_empty() {
         return Err(Failure::Usage(format!("rules cannot be read\n{}", missing.join("\n"))).into());
     }
-    Ok(files)
+    Ok((files, not_utf8))
+}
+
+/// The fault of a file whose text is good up to this byte.
+fn not_utf8_at(file: &SourceFile, at: usize) -> Diagnostic {
+    let good = file.text.get(..at).unwrap_or_default();
+    let line = good.rsplit('\n').next().unwrap_or_default();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Diagnostic {
+        code: "R001",
+        severity: Severity::Error,
+        place: Place {
+            file: Arc::clone(&file.name),
+            line: number(good.matches('\n').count() + 1),
+            column: number(line.chars().count() + 1),
+            bytes: (
+                number(at),
+                number(at + char::REPLACEMENT_CHARACTER.len_utf8()),
+            ),
+        },
+        message: "the file is not UTF-8".to_owned(),
+        label: None,
+        help: Some("save it as UTF-8".to_owned()),
+        rule: None,
+    }
 }
 
 /// A named file whatever it is called; below a folder every `.yml` and `.yaml` but the fixtures.

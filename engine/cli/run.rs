@@ -13,6 +13,12 @@ use crate::args::{Common, Run};
 use crate::scan::{limits, profile, rule_paths};
 use crate::{Exit, Failure, config, rules};
 
+/// Settings without which there is no service.
+const NEEDED: &[(&str, &str)] = &[(
+    "kafka.brokers",
+    "write [kafka] brokers = [\"host:9092\"], set PYTHIA__KAFKA__BROKERS, or use --brokers",
+)];
+
 pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // Settings.
     let flags = [
@@ -23,8 +29,8 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let flags = flags
         .into_iter()
         .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
-    let config = config::load(common, flags.collect())?;
-    let options = options(&config)?;
+    let config = config::load_with(common, flags.collect(), NEEDED)?;
+    let options = options(&config);
 
     // Logs.
     let level = if common.verbose {
@@ -112,8 +118,8 @@ fn end_at_once() {
     std::process::exit(3);
 }
 
-/// The stream's options from the settings; raw properties that the engine owns are refused.
-pub(crate) fn options(config: &Config) -> Result<Options> {
+/// The stream's options from the settings.
+pub(crate) fn options(config: &Config) -> Options {
     let input = config.list("kafka.input").to_vec();
     let pattern = input
         .first()
@@ -123,7 +129,7 @@ pub(crate) fn options(config: &Config) -> Result<Options> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
     };
-    let options = Options {
+    Options {
         brokers: config.list("kafka.brokers").to_vec(),
         group: config.text("kafka.group").to_owned(),
         input: pattern.map_or(Input::Topics(input), Input::Pattern),
@@ -153,28 +159,7 @@ pub(crate) fn options(config: &Config) -> Result<Options> {
         process_cache_max_age: config.length("process_cache.max_age"),
         warmup: config.length("process_cache.warmup"),
         warmup_bytes: config.size("process_cache.warmup_bytes") as u64,
-    };
-    let mut mistakes: Vec<String> = options
-        .owned_properties()
-        .into_iter()
-        .map(|(section, key)| {
-            format!("{section}.{key}: the engine decides this\n  help: remove it")
-        })
-        .collect();
-    if options.brokers.is_empty() {
-        let help =
-            "write [kafka] brokers = [\"host:9092\"], set PYTHIA__KAFKA__BROKERS, or use --brokers";
-        mistakes.push(format!("kafka.brokers: is missing\n  help: {help}"));
     }
-    if !mistakes.is_empty() {
-        let count = config::count(mistakes.len(), "mistake");
-        return Err(Failure::Usage(format!(
-            "{count} in the configuration\n{}",
-            mistakes.join("\n")
-        ))
-        .into());
-    }
-    Ok(options)
 }
 
 fn security(config: &Config) -> Security {

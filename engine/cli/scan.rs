@@ -19,10 +19,11 @@ use serde_json::json;
 use crate::args::{Common, Scan};
 use crate::config::{self, count};
 use crate::input::{Lines, Next};
-use crate::{Exit, rules, show};
+use crate::{Exit, Failure, rules, show};
 
 pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
+    refuse_files(scan)?;
     let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
     let profile = Arc::new(profile(&config));
     let detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
@@ -51,12 +52,17 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     };
     let started = Instant::now();
     let mut unread = Vec::new();
+    let mut read = true;
     for file in &scan.files {
         match scanner.file(file) {
             Ok(true) => {}
             // Nobody reads the alerts any more.
-            Ok(false) => return Ok(Exit::Ok),
-            Err(error) => unread.push(format!("{}: {error:#}", file.display())),
+            Ok(false) => {
+                read = false;
+                break;
+            }
+            Err(Trouble::Reading(error)) => unread.push(format!("{}: {error}", file.display())),
+            Err(Trouble::Writing(error)) => return Err(error),
         }
     }
     scanner.progress.done();
@@ -65,12 +71,12 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
         out(&format!(
             "{}\n",
             serde_json::to_string_pretty(&scanner.all)?
-        ));
+        ))?;
     }
     if let Some(file) = &mut scanner.dead_letters {
         file.flush().context("the dead letters cannot be written")?;
     }
-    if !common.quiet {
+    if !common.quiet && read {
         err(&scanner.summary(started));
     }
     if !unread.is_empty() {
@@ -81,6 +87,31 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     } else {
         Exit::Ok
     })
+}
+
+/// Refuses files that cannot be meant: stdin twice, and dead letters that would overwrite their own input.
+fn refuse_files(scan: &Scan) -> Result<()> {
+    let mut mistakes = Vec::new();
+    let stdin = scan.files.iter().filter(|file| file.as_os_str() == "-");
+    if stdin.count() > 1 {
+        mistakes.push("`-` is given twice; stdin can be read once".to_owned());
+    }
+    let same = |file: &PathBuf| file.canonicalize().ok();
+    let target = scan.dead_letters.as_ref().and_then(same);
+    if let Some(input) = scan
+        .files
+        .iter()
+        .find(|file| target.is_some() && same(file) == target)
+    {
+        let input = input.display();
+        mistakes.push(format!(
+            "--dead-letters {input}: would overwrite its own input"
+        ));
+    }
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Usage(mistakes.join("\n")).into())
 }
 
 /// `--rules`, else the configuration's; none: the starter rules.
@@ -147,6 +178,12 @@ struct Totals {
     rules: BTreeMap<String, u64>,
 }
 
+/// Why a file ends early. What cannot be read leaves the other files; what cannot be written ends all.
+enum Trouble {
+    Reading(std::io::Error),
+    Writing(anyhow::Error),
+}
+
 struct Scanner {
     detector: Detector,
     max_age_ms: i64,
@@ -166,26 +203,27 @@ struct Scanner {
 
 impl Scanner {
     /// Scans one file. `false`: nobody reads the output any more.
-    fn file(&mut self, path: &Path) -> Result<bool> {
+    fn file(&mut self, path: &Path) -> Result<bool, Trouble> {
         let name = path.to_string_lossy().into_owned();
-        let mut lines = Lines::open(path, self.limit)?;
+        let mut lines = Lines::open(path, self.limit).map_err(Trouble::Reading)?;
+        self.progress.on(&name);
         self.totals.files += 1;
         // A file without any host is one host of its own; two files never share processes.
         let mut cache = ProcessCache::new(self.cache_bytes, self.max_age_ms);
         let mut buffer = Vec::new();
         let host = self.host.clone();
         for number in 1.. {
-            let next = lines.next(&mut buffer)?;
+            let next = lines.next(&mut buffer).map_err(Trouble::Reading)?;
             if next == Next::End {
                 break;
             }
             self.totals.lines += 1;
             self.totals.bytes += buffer.len() as u64;
-            self.progress
-                .at(self.read_before + lines.taken(), || name.clone());
+            self.progress.at(self.read_before + lines.taken());
             if let Next::Oversize(bytes) = next {
                 self.totals.bytes += bytes - buffer.len() as u64;
-                self.dead_letter(&name, number, Fault::Oversize, &buffer, bytes)?;
+                self.dead_letter(&name, number, Fault::Oversize, &buffer, bytes)
+                    .map_err(Trouble::Writing)?;
                 continue;
             }
             if buffer.trim_ascii().is_empty() {
@@ -208,10 +246,11 @@ impl Scanner {
             match self.detector.run(&line, &mut cache, &mut self.alerts) {
                 Ok(()) => self.totals.evaluated += 1,
                 Err(fault) => {
-                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)?;
+                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)
+                        .map_err(Trouble::Writing)?;
                 }
             }
-            if !self.alerts.is_empty() && !self.print() {
+            if !self.alerts.is_empty() && !self.print().map_err(Trouble::Writing)? {
                 return Ok(false);
             }
         }
@@ -219,7 +258,7 @@ impl Scanner {
         Ok(true)
     }
 
-    fn print(&mut self) -> bool {
+    fn print(&mut self) -> Result<bool> {
         let mut text = String::new();
         for alert in self.alerts.drain(..) {
             self.totals.alerts += 1;
@@ -235,7 +274,7 @@ impl Scanner {
                 Output::Json => self.all.push(alert),
             }
         }
-        self.progress.aside(|| out(&text))
+        Ok(self.progress.aside(|| out(&text))?)
     }
 
     fn dead_letter(
@@ -276,19 +315,27 @@ impl Scanner {
         let (megabytes, per_second) = (*bytes as f64 / 1e6, *lines as f64 / seconds);
         let refused: u64 = dead.values().sum();
         let mut text = format!(
-            "{}: {lines} lines, {megabytes:.1} MB in {seconds:.2} s ({:.0} MB/s, {per_second:.0} lines/s)\n\
-             {lines} lines = {evaluated} evaluated + {refused} dead letters + {blank} blank\n",
+            "{}: {}, {megabytes:.1} MB in {seconds:.2} s ({:.0} MB/s, {per_second:.0} lines/s)\n\
+             {} = {evaluated} evaluated + {} + {blank} blank\n",
             count(*files, "file"),
+            count(*lines, "line"),
             megabytes / seconds,
+            count(*lines, "line"),
+            count(refused, "dead letter"),
         );
         for (fault, count) in dead {
             writeln!(text, "  dead letter {}: {count}", fault.code()).expect("a string takes text");
         }
-        writeln!(text, "{alerts} alerts from {}", count(rules.len(), "rule"))
+        let alerts = count(*alerts, "alert");
+        writeln!(text, "{alerts} from {}", count(rules.len(), "rule"))
             .expect("a string takes text");
         if *left_out > 0 {
-            writeln!(text, "{left_out} alerts left out by the limit per event")
-                .expect("a string takes text");
+            writeln!(
+                text,
+                "{} left out by the limit per event",
+                count(*left_out, "alert")
+            )
+            .expect("a string takes text");
         }
         let mut ranked: Vec<(&String, &u64)> = rules.iter().collect();
         ranked.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));

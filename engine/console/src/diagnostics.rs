@@ -46,6 +46,7 @@ impl<'a> Shower<'a> {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
+        let file = escaped(&place.file);
         let message = escaped(message);
         let title = level.primary_title(&message).id(*code);
         let source = self.texts.get(&place.file).copied().unwrap_or_default();
@@ -65,7 +66,7 @@ impl<'a> Shower<'a> {
             };
             group = group.element(
                 Snippet::source(source)
-                    .path(&*place.file)
+                    .path(file.as_str())
                     .annotation(annotation),
             );
         }

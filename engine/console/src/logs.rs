@@ -13,6 +13,11 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::printing::escaped;
 
+/// The filter that a level or a list of directives describes.
+pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| format!("{level:?} is no level: {error}"))
+}
+
 /// Starts logging. `Err`: the level is no level and no list of directives.
 pub fn start(json: bool, level: &str) -> Result<(), String> {
     // The client library repeats itself several times a second while brokers are away; the service
@@ -23,7 +28,7 @@ pub fn start(json: bool, level: &str) -> Result<(), String> {
     } else {
         level.to_owned()
     };
-    let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+    let filter = filter(&directives)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

@@ -152,10 +152,21 @@ impl Paint {
     }
 }
 
-/// Writes to standard output. `false`: nobody reads any more (a closed pipe), and the caller should end
-/// quietly.
-pub fn out(text: &str) -> bool {
-    io::stdout().lock().write_all(text.as_bytes()).is_ok()
+/// Writes to standard output, at once. `false`: nobody reads any more (a closed pipe), and the caller should
+/// end quietly. Anything else that keeps the text from its reader, such as a full disk, is an error.
+pub fn out(text: &str) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(io::Error::new(
+            error.kind(),
+            format!("standard output cannot be written: {error}"),
+        )),
+    }
 }
 
 /// Writes to standard error; a closed one is nobody's business.

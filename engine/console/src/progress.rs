@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::printing::escaped;
+
 /// Shorter work shows no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -14,6 +16,7 @@ pub struct Progress {
     bar: ProgressBar,
     started: Instant,
     hidden: bool,
+    what: String,
 }
 
 impl Progress {
@@ -28,11 +31,18 @@ impl Progress {
             bar,
             started: Instant::now(),
             hidden: quiet || !io::stderr().is_terminal(),
+            what: String::new(),
         }
     }
 
+    /// What is worked on now; escaped here.
+    pub fn on(&mut self, what: &str) {
+        self.what = escaped(what);
+        self.bar.set_message(self.what.clone());
+    }
+
     /// Where it is, in bytes.
-    pub fn at(&mut self, position: u64, what: impl FnOnce() -> String) {
+    pub fn at(&mut self, position: u64) {
         if self.hidden {
             return;
         }
@@ -41,7 +51,7 @@ impl Progress {
                 return;
             }
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            self.bar.set_message(what());
+            self.bar.set_message(self.what.clone());
         }
         self.bar.set_position(position);
     }

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use config::{FileFormat, Source as _, ValueKind};
 
+use crate::logs;
+
 use self::keys::{KEYS, Key, find};
 use self::value::{Bad, Kind, Raw, Value, nearest, parse};
 
@@ -83,6 +85,10 @@ pub struct Layers {
     pub variables: Vec<(String, String)>,
     /// Flag, setting, value.
     pub flags: Vec<(String, String, String)>,
+    /// Raw Kafka properties that the engine decides and a user must not.
+    pub owned: &'static [&'static str],
+    /// Settings that must not be empty, with the help for each.
+    pub needed: &'static [(&'static str, &'static str)],
 }
 
 /// One setting as it is in force, for people and programs.
@@ -146,7 +152,7 @@ pub fn load(
         key_password,
         password,
     };
-    config.cross_check(&mut mistakes);
+    config.cross_check(layers, &mut mistakes);
     mistakes.sort();
     mistakes.dedup();
     if mistakes.is_empty() {
@@ -191,7 +197,7 @@ impl Loading {
                 }
             }
             Err(error) => {
-                let message = format!("is no TOML: {}", error.to_string().trim_end());
+                let message = format!("is no TOML: {}", without_excerpt(&error.to_string()));
                 self.mistake(
                     origin,
                     "",
@@ -225,6 +231,12 @@ impl Loading {
 
     fn set(&mut self, path: &str, raw: &Raw, origin: &Origin) {
         let Some(key) = find(path) else {
+            if keys::SECTIONS.iter().any(|section| section.0 == path) {
+                let help = format!("write [{path}] and the settings below it");
+                let message = "is a section, no setting".into();
+                self.mistake(origin, path, Bad { message, help });
+                return;
+            }
             let known = KEYS
                 .iter()
                 .map(|key| key.path)
@@ -335,6 +347,16 @@ fn raw(kind: ValueKind) -> Raw {
     }
 }
 
+/// What is wrong with a TOML text and where, without the line itself: a secret may stand there.
+fn without_excerpt(error: &str) -> String {
+    let is_excerpt = |line: &str| {
+        let line = line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit());
+        line.starts_with('|')
+    };
+    let said: Vec<&str> = error.lines().filter(|line| !is_excerpt(line)).collect();
+    said.join(": ")
+}
+
 /// Words that are known and not built.
 fn refused(key: &Key, value: &Value) -> Option<Bad> {
     let Value::Text(text) = value else {
@@ -352,7 +374,7 @@ fn refused(key: &Key, value: &Value) -> Option<Bad> {
 }
 
 impl Config {
-    fn cross_check(&self, mistakes: &mut Vec<Mistake>) {
+    fn cross_check(&self, layers: &Layers, mistakes: &mut Vec<Mistake>) {
         let mut mistake = |key: &str, message: &str, help: &str| {
             let origin = self
                 .values
@@ -420,6 +442,43 @@ impl Config {
                 "output.dead_letters",
                 "is the topic of the alerts",
                 "name a topic of its own",
+            );
+        }
+        for (key, help) in layers.needed {
+            let (text, list) = match self.values.get(*key) {
+                Some((Value::Text(text), _)) => (text.is_empty(), true),
+                Some((Value::List(items), _)) => (true, items.is_empty()),
+                Some(_) => (false, false),
+                None => (true, true),
+            };
+            if text && list {
+                mistake(key, "is missing", help);
+            }
+        }
+        for section in ["kafka.librdkafka", "kafka.consumer", "kafka.producer"] {
+            for (name, _) in self.map(section) {
+                if layers.owned.contains(&name.as_str()) {
+                    let help = "remove it; [kafka] has a setting for what may be chosen";
+                    mistake(
+                        &format!("{section}.{name}"),
+                        "the engine decides this",
+                        help,
+                    );
+                }
+            }
+        }
+        if let Err(error) = logs::filter(self.text("log.level")) {
+            mistake(
+                "log.level",
+                &error,
+                "write info, or directives such as \"info,librdkafka=debug\"",
+            );
+        }
+        if given("source.host_pointer") && !self.text("source.host_pointer").starts_with('/') {
+            mistake(
+                "source.host_pointer",
+                "is no JSON pointer",
+                "begin with a slash: /host/name",
             );
         }
         let input = self.list("kafka.input");

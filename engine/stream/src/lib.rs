@@ -18,6 +18,8 @@ mod worker;
 
 pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
-pub use options::{GroupProtocol, Input, Options, Pem, Security, Start, builtin_features};
+pub use options::{
+    GroupProtocol, Input, OWNED_PROPERTIES, Options, Pem, Security, Start, builtin_features,
+};
 pub use serve::{PartitionSummary, ServeError, Stop, serve};
 pub use telemetry::Telemetry;

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 
 /// librdkafka properties that the engine decides. Raw settings must not touch them: offsets, start and
 /// delivery rest on them.
-const OWNED: &[&str] = &[
+pub const OWNED_PROPERTIES: &[&str] = &[
     "acks",
     "auto.commit.enable",
     "auto.commit.interval.ms",
@@ -135,23 +135,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// Raw properties that the engine owns, each with the section it was written in.
-    pub fn owned_properties(&self) -> Vec<(&'static str, String)> {
-        let sections = [
-            ("kafka.librdkafka", &self.raw),
-            ("kafka.consumer", &self.raw_consumer),
-            ("kafka.producer", &self.raw_producer),
-        ];
-        let mut found = Vec::new();
-        for (section, properties) in sections {
-            let owned = properties
-                .iter()
-                .filter(|(key, _)| OWNED.contains(&key.as_str()));
-            found.extend(owned.map(|(key, _)| (section, key.clone())));
-        }
-        found
-    }
-
     /// Properties of the consumer.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut config = self.client();

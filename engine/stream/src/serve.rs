@@ -121,7 +121,15 @@ pub fn serve(
     stop: &Stop,
 ) -> Result<Vec<PartitionSummary>, ServeError> {
     telemetry.plan(&plan);
-    let client = |source| ServeError::Client { source };
+    // What librdkafka refuses may be a secret in the wrong place.
+    let client = |source| ServeError::Client {
+        source: match source {
+            KafkaError::ClientConfig(result, what, key, _) => {
+                KafkaError::ClientConfig(result, what, key, "<its value>".to_owned())
+            }
+            other => other,
+        },
+    };
     let (report_sender, reports) = mpsc::channel();
     let sink = Sink::new(options, report_sender.clone(), Arc::clone(telemetry)).map_err(client)?;
     let cache_max_age_ms =
