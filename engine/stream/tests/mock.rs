@@ -65,6 +65,7 @@ fn options(brokers: &str) -> Options {
         threads: 2,
         batch_bytes: 4_096,
         in_flight_bytes: 65_536,
+        limits: detect::Limits::USUAL,
         commit_interval: Duration::from_millis(200),
         shutdown_deadline: Duration::from_secs(2),
         process_cache_bytes: 1 << 20,
