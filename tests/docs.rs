@@ -185,3 +185,64 @@ fn compose_file_and_image_use_what_exists() {
         );
     }
 }
+
+/// Every text of the repository that holds Rust, for questions about what exists.
+fn sources() -> Vec<(std::path::PathBuf, String)> {
+    let mut open = vec![root().join("engine"), root().join("tests")];
+    let mut found = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_architecture_names_what_exists() {
+    let page = read("ARCHITECTURE.md");
+    let sources = sources();
+    let is_file = |name: &str| {
+        let name = Path::new(name);
+        sources.iter().any(|(path, _)| path.ends_with(name))
+    };
+    for name in quoted(&page).filter(|name| Path::new(name).extension() == Some("rs".as_ref())) {
+        assert!(is_file(name), "there is no {name}");
+    }
+    let mut stops = 0;
+    let mut tests = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        match (&cells[..], cells[0].parse::<u32>()) {
+            ([_, file, begin, _], Ok(_)) => {
+                let text = read(file.trim_matches('`'));
+                let begin = begin.trim_matches('`');
+                let defined = text.contains(&format!("fn {begin}("))
+                    || text.contains(&format!("fn {begin}<"));
+                assert!(defined, "{file} has no function {begin}");
+                stops += 1;
+            }
+            ([_, _, held], Ok(_)) => {
+                for name in quoted(held).filter(|name| *name != "disallowed_methods") {
+                    let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
+                    let is_there = sources.iter().any(|(_, text)| text.contains(&function));
+                    assert!(is_there, "there is no test {name}");
+                    tests += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(stops == 10 && tests > 10, "{stops} stops, {tests} tests");
+}

@@ -4,5 +4,6 @@
 mod cli;
 mod docs;
 mod kafka;
+mod life_of_an_event;
 mod rules;
 mod tidy;
