@@ -1,5 +1,6 @@
 //! The program as its users meet it: what goes to which stream, how it ends, and what hostile input does to it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -612,6 +613,40 @@ fn check_shows_all_mistakes_of_all_files() {
     "]]
     .assert_eq(&shown.concat());
     expect![[r#"{"errors":7,"failed":6,"files":8,"linux":{"listed":0,"loaded":1,"routed":1,"running":1},"loaded":1,"not_running":0,"rejected":0,"running":1,"warnings":0}"#]].assert_eq(&report["totals"].to_string());
+}
+
+#[test]
+fn check_ends_on_circles_of_links_and_endless_files() {
+    let folder = Folder::new();
+    folder.write(
+        "a.yml",
+        "title: T\nlogsource: {product: linux, category: process_creation}\ndetection:\n  sel: {Image: /bin/x}\n  condition: sel\n",
+    );
+    for name in ["one", "two"] {
+        std::os::unix::fs::symlink(".", folder.path(name)).expect("a link");
+    }
+    let ran = run(&["check", "--output", "table", &folder.path("")]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.contains("1 file: 1 rule loaded"), "{}", ran.out);
+    let ran = run(&["check", "--output", "table", "/dev/zero"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.out.contains("error[R002]"),
+        "{}",
+        ran.out.get(..300).unwrap_or(&ran.out)
+    );
+}
+
+#[test]
+fn the_demo_alerts_without_a_terminal_and_ends_by_itself() {
+    let ran = run(&["demo", "--quiet", "--seconds", "2", "--output", "jsonl"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let alerts = alerts(&ran.out);
+    let hosts: BTreeSet<&str> = alerts
+        .iter()
+        .filter_map(|alert| alert["host"].as_str())
+        .collect();
+    assert!(hosts.len() > 1, "{hosts:?}");
 }
 
 #[test]

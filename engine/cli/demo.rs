@@ -39,12 +39,14 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
     let rules = rules::load_to_run(common, &common.rules)?;
     let plan = Arc::new(rules.compiled.plan);
     let paint = Paint::stdout();
-    err(&format!(
-        "{} rules, an embedded broker, {} hosts that live through recorded attacks, {} events/s\n\n",
-        plan.rules().len(),
-        HOSTS.len(),
-        demo.rate
-    ));
+    if !common.quiet {
+        err(&format!(
+            "{} rules, an embedded broker, {} hosts that live through recorded attacks, {} events/s\n\n",
+            plan.rules().len(),
+            HOSTS.len(),
+            demo.rate
+        ));
+    }
     let topics = [(INPUT, PARTITIONS), (ALERTS, 1), (DEAD_LETTERS, 1)];
     let broker = Broker::start(&topics).context("the embedded broker does not start")?;
     let (options, profile) = options(&broker)?;
@@ -98,7 +100,9 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
         .iter()
         .map(|partition| partition.counts.dead_lettered)
         .sum();
-    err(&ending(read, dead, &shown));
+    if !common.quiet {
+        err(&ending(read, dead, &shown));
+    }
     Ok(Exit::Ok)
 }
 
@@ -175,7 +179,7 @@ fn watch(
             }
         }
         let pace = Duration::from_millis(if on_terminal { 250 } else { 5_000 });
-        if last.0.elapsed() >= pace {
+        if last.0.elapsed() >= pace && !common.quiet {
             last = status(live, shown, last, on_terminal);
         }
     }

@@ -1,6 +1,8 @@
 //! Rule files from disk or from the program itself, loaded and compiled.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use anyhow::Result;
 use console::diagnostics::Shower;
 use console::printing::{Paint, err};
 use detect::{Compiled, Plan};
+use sigma::yaml::FILE_BYTES_MAX;
 use sigma::{Diagnostic, Place, Severity, SourceFile};
 
 use crate::Failure;
@@ -114,7 +117,7 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
     let mut files = Vec::new();
     let mut not_utf8 = Vec::new();
     for path in found {
-        match fs::read(&path) {
+        match read_within(&path, FILE_BYTES_MAX) {
             Ok(bytes) => {
                 let name: Arc<str> = path.to_string_lossy().into();
                 let file = |text: &str| SourceFile {
@@ -123,6 +126,10 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
                 };
                 match std::str::from_utf8(&bytes) {
                     Ok(text) => files.push(file(text)),
+                    // Cut within a letter: `sigma` says that the file is too long.
+                    Err(_) if bytes.len() > FILE_BYTES_MAX => {
+                        files.push(file(&String::from_utf8_lossy(&bytes)));
+                    }
                     Err(error) => {
                         let file = file(&String::from_utf8_lossy(&bytes));
                         let fault = not_utf8_at(&file, error.valid_up_to());
@@ -137,6 +144,14 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
         return Err(Failure::Usage(format!("rules cannot be read\n{}", missing.join("\n"))).into());
     }
     Ok((files, not_utf8))
+}
+
+/// A file's bytes, of a longer one so many and one more: what is named may be an endless device.
+fn read_within(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The fault of a file whose text is good up to this byte.
@@ -171,8 +186,13 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         return Ok(());
     }
     let mut open = vec![path.to_owned()];
+    // Links may lead in circles.
+    let mut seen = BTreeSet::new();
     let mut below = Vec::new();
     while let Some(folder) = open.pop() {
+        if !seen.insert(folder.canonicalize()?) {
+            continue;
+        }
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path
