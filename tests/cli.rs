@@ -810,7 +810,8 @@ fn limits_of_the_configuration_hold_in_scan() {
     assert!(alerts.iter().all(|alert| alert["event"] == SEED));
     let (alerts, err) = ran("PYTHIA__LIMITS__NESTING", "4");
     assert_eq!((alerts.len(), sums(&err)), (2, [1, 1, 0, 0]));
-    let (alerts, _) = ran("PYTHIA__LIMITS__ARGUMENTS", "2");
+    let (alerts, err) = ran("PYTHIA__LIMITS__ARGUMENTS", "2");
+    assert!(err.contains("1 event seen only in part by rules"), "{err}");
     assert!(
         alerts
             .iter()

@@ -175,6 +175,8 @@ struct Totals {
     dead: BTreeMap<Fault, u64>,
     alerts: u64,
     left_out: u64,
+    /// Events of which rules saw only a part, by the limits on records and arguments.
+    in_part: u64,
     rules: BTreeMap<String, u64>,
 }
 
@@ -299,6 +301,7 @@ impl Scanner {
     }
 
     fn summary(&mut self, started: Instant) -> String {
+        self.totals.in_part = self.detector.take_counts().decode.limit_reached;
         let Totals {
             files,
             lines,
@@ -308,6 +311,7 @@ impl Scanner {
             dead,
             alerts,
             left_out,
+            in_part,
             rules,
         } = &self.totals;
         let seconds = started.elapsed().as_secs_f64().max(1e-9);
@@ -325,6 +329,14 @@ impl Scanner {
         );
         for (fault, count) in dead {
             writeln!(text, "  dead letter {}: {count}", fault.code()).expect("a string takes text");
+        }
+        if *in_part > 0 {
+            let events = count(*in_part, "event");
+            writeln!(
+                text,
+                "{events} seen only in part by rules: limits on records and arguments"
+            )
+            .expect("a string takes text");
         }
         let alerts = count(*alerts, "alert");
         writeln!(text, "{alerts} from {}", count(rules.len(), "rule"))
