@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use console::diagnostics::{Shower, to_json};
-use console::printing::{Output, Paint, escaped, out};
+use console::printing::{Output, Paint, escaped, out, out_json};
 use detect::{NotRunning, view_name};
 use serde_json::{Value, json};
 use sigma::{Diagnostic, LogSource, Rule, Severity};
@@ -36,11 +36,11 @@ pub(crate) fn run(common: &Common, check: &Check) -> Result<Exit> {
     let totals = Totals::new(&rules);
     match common.output() {
         Output::Table => out(&text(common, &rules, &totals))?,
-        Output::Json => out(&format!(
+        Output::Json => out_json(&format!(
             "{}\n",
             serde_json::to_string_pretty(&json(&rules, &totals))?
         ))?,
-        Output::Jsonl => out(&format!("{}\n", json(&rules, &totals)))?,
+        Output::Jsonl => out_json(&format!("{}\n", json(&rules, &totals)))?,
     };
     let bad = totals.errors > 0 || (check.strict && totals.warnings > 0);
     Ok(if bad { Exit::Findings } else { Exit::Ok })

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::Result;
-use console::printing::{Output, out, table};
+use console::printing::{Output, out, out_json, table};
 use console::settings::{self, Config, Layers};
 
 use crate::args::{self, Common};
@@ -83,14 +83,14 @@ pub(crate) fn run(common: &Common, what: args::Config) -> Result<Exit> {
                     out(&table(&["setting", "value", "from"], &rows))?;
                 }
                 Output::Json => {
-                    out(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
+                    out_json(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
                 }
                 Output::Jsonl => {
                     let mut lines = String::new();
                     for setting in shown {
                         lines += &(serde_json::to_string(&setting)? + "\n");
                     }
-                    out(&lines)?;
+                    out_json(&lines)?;
                 }
             }
         }

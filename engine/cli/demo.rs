@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow};
-use console::printing::{Output, Paint, err, escaped, out, shortened};
+use console::printing::{Output, Paint, err, escaped, out, out_json, shortened};
 use console::settings::{self, Layers};
 use serde_json::Value;
 use stream::embedded::{Broker, Reader, Sender};
@@ -201,7 +201,7 @@ fn show(
     let times = shown.entry(title.to_owned()).or_default();
     *times += 1;
     let text = match common.output {
-        Some(_) if common.output() != Output::Table => format!("{alert}\n"),
+        Some(_) if common.output() != Output::Table => return Ok(out_json(&format!("{alert}\n"))?),
         // The same story again and again is told once a rule and host, and counted.
         _ if *times > HOSTS.len() as u64 => String::new(),
         _ => block(&alert, paint),

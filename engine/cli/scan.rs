@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use console::printing::{Output, Paint, err, escaped, out};
+use console::printing::{Output, Paint, err, escaped, out, out_json};
 use console::progress::Progress;
 use console::settings::Config;
 use detect::{Alert, Detector, Limits, Line, Source};
@@ -68,7 +68,7 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     scanner.progress.done();
     let matched = scanner.totals.alerts > 0;
     if scanner.output == Output::Json {
-        out(&format!(
+        out_json(&format!(
             "{}\n",
             serde_json::to_string_pretty(&scanner.all)?
         ))?;
@@ -276,7 +276,10 @@ impl Scanner {
                 Output::Json => self.all.push(alert),
             }
         }
-        Ok(self.progress.aside(|| out(&text))?)
+        let table = self.output == Output::Table;
+        Ok(self
+            .progress
+            .aside(|| if table { out(&text) } else { out_json(&text) })?)
     }
 
     fn dead_letter(

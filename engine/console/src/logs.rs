@@ -2,7 +2,7 @@
 //!
 //! Text of events may stand in fields; both forms escape what could steer a terminal.
 
-use std::io;
+use std::io::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
@@ -11,7 +11,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::printing::escaped;
+use crate::printing::{escaped, escaped_json};
 
 /// The filter that a level or a list of directives describes.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
@@ -34,6 +34,7 @@ pub fn start(json: bool, level: &str) -> Result<(), String> {
         .with_writer(io::stderr);
     // A second start (in one test process) changes nothing.
     if json {
+        let builder = builder.with_writer(|| Escaping(io::stderr()));
         builder.json().with_target(false).try_init().ok();
     } else {
         builder
@@ -44,6 +45,23 @@ pub fn start(json: bool, level: &str) -> Result<(), String> {
             .ok();
     }
     Ok(())
+}
+
+/// Writes lines of JSON, one a call, with what steers a terminal escaped.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(json) => self.0.write_all(escaped_json(json).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// `name=value` pairs with escaped values.

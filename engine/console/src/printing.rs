@@ -3,6 +3,7 @@
 //! Text of events is hostile. [`escaped`] makes control and direction characters visible before any of it
 //! reaches a terminal or a log.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -51,6 +52,25 @@ pub fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same for JSON text: such characters stand in its strings alone, and become `\\uXXXX`, which means the same.
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    let acts = |c: char| is_dangerous(c) && c != '\n';
+    if !json.chars().any(acts) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if acts(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}").expect("a string takes text");
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
 }
 
 fn is_dangerous(c: char) -> bool {
@@ -169,6 +189,15 @@ pub fn out(text: &str) -> io::Result<bool> {
     }
 }
 
+/// Writes JSON to standard output as [`out`] does, escaped where a terminal shows it.
+pub fn out_json(json: &str) -> io::Result<bool> {
+    if io::stdout().is_terminal() {
+        out(&escaped_json(json))
+    } else {
+        out(json)
+    }
+}
+
 /// Writes to standard error; a closed one is nobody's business.
 pub fn err(text: &str) {
     io::stderr().lock().write_all(text.as_bytes()).ok();
@@ -191,6 +220,19 @@ mod tests {
             "\\u{9b}31m\\u{7f}\\u{2028}"
         );
         assert_eq!(escaped("one\ntwo\tthree\r"), "one\\ntwo\\tthree\\r");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let text = "a\u{202e}\u{9b}31m\u{7f}\u{e0041} \u{1b} ä";
+        let json = serde_json::to_string(text).expect("JSON") + "\n";
+        let shown = escaped_json(&json);
+        assert_eq!(
+            shown,
+            "\"a\\u202e\\u009b31m\\u007f\\udb40\\udc41 \\u001b ä\"\n"
+        );
+        assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), text);
+        assert_eq!(escaped_json("{}\n"), "{}\n");
     }
 
     #[test]
