@@ -667,13 +667,11 @@ fn every_mistake_of_the_configuration_is_listed_at_once_and_no_secret() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
     let place = folder.path("");
     expect![[r#"
-        error: 20 mistakes in the configuration
+        error: 19 mistakes in the configuration
         default: kafka.brokers: is missing
           help: write [kafka] brokers = ["host:9092"], set PYTHIA__KAFKA__BROKERS, or use --brokers
         default: kafka.security.mechanism: is missing
           help: sasl needs PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
-        default: kafka.security.password: is missing
-          help: sasl needs password or password_file
         default: kafka.security.username: is missing
           help: sasl needs a name
         pythia.toml: engine.threads: "many" is no whole number
@@ -819,4 +817,53 @@ fn limits_of_the_configuration_hold_in_scan() {
     );
     let (alerts, err) = ran("PYTHIA__LIMITS__LINE_BYTES", "1KiB");
     assert_eq!((alerts.len(), sums(&err)), (2, [1, 1, 0, 0]));
+}
+
+/// A parent in one file and its child in the next, as rotated logs have them.
+#[test]
+fn a_known_host_keeps_its_processes_from_file_to_file() {
+    let parent = r#"{"ID":"1700000000.001:1","NODE":"h","SYSCALL":{"success":"yes","pid":7,"exe":"/usr/bin/bash","PID":{"EVENT_ID":"1700000000.001:1"}},"EXECVE":{"argc":2,"ARGV":["bash","/opt/install.sh"]}}"#;
+    let child = r#"{"ID":"1700000000.002:2","NODE":"h","SYSCALL":{"success":"yes","pid":8,"exe":"/usr/bin/id","PID":{"EVENT_ID":"1700000000.002:2"},"PPID":{"EVENT_ID":"1700000000.001:1"}},"EXECVE":{"argc":1,"ARGV":["id"]}}"#;
+    let rule = "title: Child\nid: 5c4ad8a3-51f1-46b8-9b7c-0a1b2c3d4e5f\nlogsource: {product: linux, category: process_creation}\ndetection: {s: {ParentCommandLine|contains: install.sh}, condition: s}\n";
+    let folder = Folder::new();
+    let rules = folder.write("rule.yml", rule);
+    let (first, second) = (folder.write("a.log", parent), folder.write("b.log", child));
+    let found = |files: &[&str]| {
+        let ran = run(&[&["scan", "--output", "jsonl", "--rules", &rules], files].concat());
+        alerts(&ran.out).len()
+    };
+    assert_eq!(found(&[&first, &second]), 1);
+    // Files without any host are hosts of their own.
+    let without = |text: &str| text.replace(r#""NODE":"h","#, "");
+    let (first, second) = (
+        folder.write("c.log", without(parent)),
+        folder.write("d.log", without(child)),
+    );
+    assert_eq!(found(&[&first, &second]), 0);
+}
+
+/// The first bytes of a packed stream may come one by one.
+#[test]
+fn a_slow_pipe_is_unpacked_too() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed
+        .write_all(br#"{"ID":"1700000000.001:1","CWD":{"cwd":"/"}}"#)
+        .expect("memory takes bytes");
+    let packed = packed.finish().expect("memory takes bytes");
+    let mut child = pythia(&["scan", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pythia starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    for byte in &packed {
+        stdin.write_all(&[*byte]).expect("the pipe takes a byte");
+        stdin.flush().expect("the pipe takes a byte");
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(sums(&err), [1, 1, 0, 0], "{err}");
 }

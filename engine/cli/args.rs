@@ -125,7 +125,7 @@ const RUN_EXAMPLES: &str = "Examples:
   PYTHIA__KAFKA__BROKERS=kafka:9092 pythia run --rules rules/";
 
 const SCAN_EXAMPLES: &str = "Examples:
-  pythia scan /var/log/laurel/audit.log*
+  pythia scan /var/log/laurel/audit.log.1 /var/log/laurel/audit.log
   zstd -dc archive.jsonl.zst | pythia scan --host web-01 - | jq .rule.title
   pythia scan --rules rules/ --fail-on-match sample.jsonl";
 
@@ -158,7 +158,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
-    /// Files (plain, gzip or zstd, by content), or `-` for stdin
+    /// Files (plain, gzip or zstd, by content), or `-` for stdin; older ones first, so that parents are known
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Host name for lines that carry none

@@ -42,9 +42,11 @@ impl Lines {
             inner: raw,
             taken: Rc::clone(&taken),
         };
-        let mut reader = BufReader::with_capacity(BUFFER, counted);
+        let mut counted = counted;
+        let start = first_bytes(&mut counted)?;
+        let reader =
+            BufReader::with_capacity(BUFFER, io::Cursor::new(start.clone()).chain(counted));
         // Both are announced by their first bytes, whatever the file is called.
-        let start = reader.fill_buf()?;
         let reader: Box<dyn BufRead> = if start.starts_with(&[0x1f, 0x8b]) {
             Box::new(BufReader::with_capacity(
                 BUFFER,
@@ -99,6 +101,13 @@ impl Lines {
             }
         }
     }
+}
+
+/// The first four bytes, or fewer if there are no more. A pipe may give them one by one.
+fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(4);
+    reader.take(4).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 struct Counted {

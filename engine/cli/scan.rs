@@ -34,11 +34,11 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
             File::create(path).with_context(|| path.display().to_string())?,
         )),
     };
+    let max_age = config.length("process_cache.max_age").as_millis();
+    let max_age_ms = i64::try_from(max_age).unwrap_or(i64::MAX);
     let mut scanner = Scanner {
         detector,
-        max_age_ms: i64::try_from(config.length("process_cache.max_age").as_millis())
-            .unwrap_or(i64::MAX),
-        cache_bytes: config.size("process_cache.bytes"),
+        cache: ProcessCache::new(config.size("process_cache.bytes"), max_age_ms),
         limit: profile.limits.line_bytes,
         host: scan.host.clone(),
         output: common.output(),
@@ -188,8 +188,7 @@ enum Trouble {
 
 struct Scanner {
     detector: Detector,
-    max_age_ms: i64,
-    cache_bytes: usize,
+    cache: ProcessCache,
     limit: usize,
     host: Option<String>,
     output: Output,
@@ -210,8 +209,8 @@ impl Scanner {
         let mut lines = Lines::open(path, self.limit).map_err(Trouble::Reading)?;
         self.progress.on(&name);
         self.totals.files += 1;
-        // A file without any host is one host of its own; two files never share processes.
-        let mut cache = ProcessCache::new(self.cache_bytes, self.max_age_ms);
+        // A file without any host is one host of its own; a known host goes on from file to file.
+        let scope = format!("file {name}");
         let mut buffer = Vec::new();
         let host = self.host.clone();
         for number in 1.. {
@@ -234,7 +233,7 @@ impl Scanner {
             }
             let origin = Origin {
                 host: host.as_deref().map(str::as_bytes),
-                scope: Some(name.as_bytes()),
+                scope: Some(scope.as_bytes()),
             };
             let source = Source::File {
                 file: &name,
@@ -245,7 +244,7 @@ impl Scanner {
                 origin,
                 source,
             };
-            match self.detector.run(&line, &mut cache, &mut self.alerts) {
+            match self.detector.run(&line, &mut self.cache, &mut self.alerts) {
                 Ok(()) => self.totals.evaluated += 1,
                 Err(fault) => {
                     self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)

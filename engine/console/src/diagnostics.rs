@@ -7,21 +7,21 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 use sigma::{Diagnostic, Severity, SourceFile};
 
-use crate::printing::{Paint, escaped};
+use crate::printing::{Paint, escaped, neutralised};
 
 /// Shows diagnostics beside the lines that they speak of.
 #[derive(Debug)]
-pub struct Shower<'a> {
-    texts: BTreeMap<Arc<str>, &'a str>,
+pub struct Shower {
+    texts: BTreeMap<Arc<str>, String>,
     renderer: Renderer,
 }
 
-impl<'a> Shower<'a> {
+impl Shower {
     /// For diagnostics on these files.
-    pub fn new(files: &'a [SourceFile], paint: Paint) -> Self {
+    pub fn new(files: &[SourceFile], paint: Paint) -> Self {
         let texts = files
             .iter()
-            .map(|file| (Arc::clone(&file.name), &*file.text))
+            .map(|file| (Arc::clone(&file.name), neutralised(&file.text)))
             .collect();
         let renderer = if paint.is_on() {
             Renderer::styled()
@@ -49,7 +49,7 @@ impl<'a> Shower<'a> {
         let file = escaped(&place.file);
         let message = escaped(message);
         let title = level.primary_title(&message).id(*code);
-        let source = self.texts.get(&place.file).copied().unwrap_or_default();
+        let source = self.texts.get(&place.file).map_or("", String::as_str);
         let (from, to) = (place.bytes.0 as usize, place.bytes.1 as usize);
         let (from, to) = (
             from.min(source.len()),

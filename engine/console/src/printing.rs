@@ -73,6 +73,22 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The text with every such character but line breaks and tabs replaced by a harmless one of the same
+/// length in bytes, for printers that count bytes.
+pub(crate) fn neutralised(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => c,
+        c if !is_dangerous(c) => c,
+        c => match c.len_utf8() {
+            1 => '?',
+            2 => '\u{bf}',
+            3 => '\u{fffd}',
+            _ => '\u{1f7e8}',
+        },
+    };
+    text.chars().map(harmless).collect()
+}
+
 fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -233,6 +249,14 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), text);
         assert_eq!(escaped_json("{}\n"), "{}\n");
+    }
+
+    #[test]
+    fn a_neutralised_text_keeps_its_length() {
+        let text = "a\u{9b}b\u{202e}c\u{1b}d\u{e0001}e\r\n\tf";
+        let harmless = neutralised(text);
+        assert_eq!(harmless.len(), text.len());
+        assert_eq!(harmless, "a\u{bf}b\u{fffd}c?d\u{1f7e8}e?\n\tf");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 mod keys;
 mod value;
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,18 @@ pub enum Origin {
     Variable(String),
     /// A flag of the command line.
     Flag(String),
+}
+
+impl Origin {
+    /// The stronger layer wins.
+    fn strength(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Variable(_) => 2,
+            Self::Flag(_) => 3,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -294,29 +307,28 @@ impl Loading {
         let Some((file, origin)) = text(&self.values, &file_key) else {
             return direct.map(|(text, _)| text);
         };
-        if direct.is_some() {
-            let message = format!("is given together with {path}");
-            self.mistake(
-                &origin,
-                &file_key,
-                Bad {
-                    message,
-                    help: "give one of the two".into(),
-                },
-            );
+        let mut bad = |message: String, help: &str| {
+            let help = help.to_owned();
+            self.mistake(&origin, &file_key, Bad { message, help });
+        };
+        if let Some((text, direct)) = direct {
+            match direct.strength().cmp(&origin.strength()) {
+                Ordering::Greater => return Some(text),
+                Ordering::Equal => bad(
+                    format!("is given together with {path}"),
+                    "give one of the two",
+                ),
+                Ordering::Less => {}
+            }
         }
         match read_file(Path::new(&file)) {
+            Ok(text) if text.trim().is_empty() => {
+                bad(format!("{file} is empty"), "put the secret into it");
+                None
+            }
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
-                let message = format!("{file}: {error}");
-                self.mistake(
-                    &origin,
-                    &file_key,
-                    Bad {
-                        message,
-                        help: "name a file that can be read".into(),
-                    },
-                );
+                bad(format!("{file}: {error}"), "name a file that can be read");
                 None
             }
         }
@@ -375,7 +387,12 @@ fn refused(key: &Key, value: &Value) -> Option<Bad> {
 
 impl Config {
     fn cross_check(&self, layers: &Layers, mistakes: &mut Vec<Mistake>) {
+        // What is wrong by itself gives no second mistake.
+        let faulty: BTreeSet<String> = mistakes.iter().map(|mistake| mistake.key.clone()).collect();
         let mut mistake = |key: &str, message: &str, help: &str| {
+            if faulty.contains(key) || faulty.contains(&format!("{key}_file")) {
+                return;
+            }
             let origin = self
                 .values
                 .get(key)
@@ -622,7 +639,9 @@ fn hides(path: &str) -> bool {
     let raw = ["kafka.librdkafka.", "kafka.consumer.", "kafka.producer."];
     let secret = [
         "password",
+        "passphrase",
         "secret",
+        "token",
         "key.pem",
         "oauthbearer.config",
         "sasl.jaas",
@@ -648,6 +667,7 @@ mod tests {
     fn no_file(path: &Path) -> std::io::Result<String> {
         match path.to_str() {
             Some("/run/password") => Ok("from the file\n".into()),
+            Some("/run/empty") => Ok("\n".into()),
             _ => Err(std::io::Error::new(
                 std::io::ErrorKind::NotFound,
                 "not found",
@@ -704,8 +724,6 @@ mod tests {
         expect![[r#"
             default: kafka.security.mechanism: is missing
               help: sasl needs PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
-            default: kafka.security.password: is missing
-              help: sasl needs password or password_file
             default: kafka.security.username: is missing
               help: sasl needs a name
             pythia.toml: engine.batch_bytes: "4 elephants" is no size
@@ -735,7 +753,8 @@ mod tests {
         let layers = layers(
             "[kafka.security]\nprotocol = \"sasl_ssl\"\nmechanism = \"PLAIN\"\nusername = \"u\"\npassword_file = \"/run/password\"\n\
              certificate = \"c.pem\"\nkey = \"-----BEGIN hidden\"\nkey_password = \"hidden\"\n\
-             [kafka.librdkafka]\n\"ssl.keystore.password\" = \"hidden\"\n",
+             [kafka.librdkafka]\n\"ssl.keystore.password\" = \"hidden\"\n\
+             \"sasl.oauthbearer.assertion.private.key.passphrase\" = \"hidden\"\n",
         );
         let config = load(&layers, no_file).expect("no mistakes");
         assert_eq!(config.password(), Some("from the file"));
@@ -746,6 +765,26 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("<secret>"));
+    }
+
+    #[test]
+    fn the_stronger_layer_gives_the_secret_and_an_empty_file_is_a_mistake() {
+        let sasl =
+            "[kafka.security]\nprotocol = \"sasl_ssl\"\nmechanism = \"PLAIN\"\nusername = \"u\"\n";
+        let mut stronger = layers(&format!("{sasl}password_file = \"/run/password\"\n"));
+        let variable = (
+            "PYTHIA__KAFKA__SECURITY__PASSWORD".to_owned(),
+            "from the variable".to_owned(),
+        );
+        stronger.variables.push(variable);
+        let config = load(&stronger, no_file).expect("no mistakes");
+        assert_eq!(config.password(), Some("from the variable"));
+        let empty = layers(&format!("{sasl}password_file = \"/run/empty\"\n"));
+        expect![[r"
+            pythia.toml: kafka.security.password_file: /run/empty is empty
+              help: put the secret into it
+        "]]
+        .assert_eq(&mistakes(&empty));
     }
 
     #[test]

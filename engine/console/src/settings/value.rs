@@ -139,9 +139,15 @@ fn choice(words: &[&str], raw: &Raw) -> Result<Value, Bad> {
     if words.contains(&given.as_str()) {
         return Ok(Value::Text(given));
     }
-    let help = match nearest(&given, words.iter().copied()) {
-        Some(word) => format!("did you mean {word:?}? It may be {}", words.join(", ")),
-        None => format!("it may be {}", words.join(", ")),
+    let words: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !word.is_empty())
+        .collect();
+    let all = words.join(", ");
+    let help = match nearest(&given, words.into_iter()) {
+        Some(word) => format!("did you mean {word:?}? It may be {all}"),
+        None => format!("it may be {all}"),
     };
     bad(format!("{given:?} is none of the words known here"), help)
 }
