@@ -138,12 +138,19 @@ pub(crate) struct RecordFields {
     pub(crate) host: Option<Slot>,
     /// The classes to be built, one bit each; 0 means all.
     classes: u8,
+    /// Classes with keyword search, a bit each; 0: all.
+    keyword_classes: u8,
 }
 
 impl RecordFields {
     /// The slot of a member.
     pub(crate) fn slot(&self, name: Symbol) -> Option<Slot> {
         self.by_symbol.get(name.index()).copied().flatten()
+    }
+
+    /// Whether texts of records of this class are put for keyword search.
+    pub(crate) fn has_keywords(&self, class: RecordClass) -> bool {
+        self.keyword_classes == 0 || self.keyword_classes & 1 << class as u8 != 0
     }
 
     /// Whether views of this class are built.
@@ -244,6 +251,12 @@ impl Fields {
     /// Has only those record views built whose class was named here; all are, while none was.
     pub fn want_class(&mut self, class: RecordClass) {
         self.record.classes |= 1 << class as u8;
+    }
+
+    /// Has the texts of only those record views put for keyword search whose class was named here; all
+    /// are, while none was.
+    pub fn want_keywords_in(&mut self, class: RecordClass) {
+        self.record.keyword_classes |= 1 << class as u8;
     }
 
     /// The field's name, as rules write it; empty for a slot that was never given.

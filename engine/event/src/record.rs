@@ -40,7 +40,9 @@ impl Filler<'_> {
         if let Some(slot) = self.fields.record.host {
             self.put_host(slot);
         }
-        if let Some(slot) = self.fields.keywords(ViewKind::Record) {
+        if let Some(slot) = self.fields.keywords(ViewKind::Record)
+            && self.fields.record.has_keywords(record.class)
+        {
             if record.class != RecordClass::Execve {
                 self.put_record_leaves(slot, here);
             } else if let Some(line) = self.normal.command_line {
