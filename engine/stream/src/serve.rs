@@ -30,8 +30,8 @@ const LINGER: Duration = Duration::from_millis(50);
 /// throws away what was fetched, not polling costs nothing.
 const WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the consumer may take to leave its group.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// What closing the consumer gets even if the deadline is over.
+const CLOSE_AT_LEAST: Duration = Duration::from_millis(500);
 
 /// A faulty service still delivers and commits what it can within this time.
 const FAULT_DRAIN: Duration = Duration::from_secs(5);
@@ -355,17 +355,25 @@ fn shut_down(
     within: Duration,
 ) -> Vec<PartitionSummary> {
     let deadline = Instant::now() + within;
-    let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-    let summary = {
-        let assignments = consumer.context();
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let assignments = consumer.context();
+    let assigned = {
         let core = &mut *assignments.core();
         core.flush_all();
         let assigned = core.ledger.assigned();
-        let drained = core.drain(&assigned, left(deadline));
-        if !drained {
+        // The last quarter is for committing and leaving.
+        if !core.drain(&assigned, within * 3 / 4) {
             shared.sink.abandon();
         }
-        assignments.commit(core, &consumer, CommitMode::Sync);
+        // Not synchronously: that waits for a broker that is away far beyond any deadline.
+        assignments.commit(core, &consumer, CommitMode::Async);
+        assigned
+    };
+    while assignments.is_committing() && !left().is_zero() {
+        consumer.poll(POLL);
+    }
+    let summary = {
+        let core = &mut *assignments.core();
         for partition in assigned {
             let drained = core.ledger.drained(partition);
             core.revoke(partition, drained);
@@ -374,15 +382,15 @@ fn shut_down(
         summary(core)
     };
     consumer.unsubscribe();
-    let leaving = Instant::now() + left(deadline).min(LEAVE_WITHIN);
-    while Instant::now() < leaving
-        && consumer
+    let is_assigned = || {
+        consumer
             .assignment()
             .is_ok_and(|assignment| assignment.count() > 0)
-    {
+    };
+    while is_assigned() && !left().is_zero() {
         consumer.poll(POLL);
     }
-    shared.sink.flush(left(deadline).min(LEAVE_WITHIN));
+    shared.sink.flush(left());
     for thread in threads {
         if thread.join().is_err() {
             tracing::error!(event = "worker_died");
@@ -397,7 +405,7 @@ fn shut_down(
             sender.send(()).ok();
         });
     if closing.is_ok() {
-        closed.recv_timeout(LEAVE_WITHIN).ok();
+        closed.recv_timeout(left().max(CLOSE_AT_LEAST)).ok();
     }
     summary
 }

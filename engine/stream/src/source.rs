@@ -1,7 +1,7 @@
 //! The source: one consumer on one thread. What happens when partitions come and go is here: where they
 //! start, what is counted as lost, what is drained and committed before they leave.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Assignments {
     core: Mutex<Core>,
     /// A commit failed. Not behind the lock: the callback may run while it is held.
     recommit: AtomicBool,
+    /// Asynchronous commits that have not been answered.
+    committing: AtomicUsize,
     start: Start,
     warmup: Duration,
     drain_within: Duration,
@@ -45,6 +47,7 @@ impl Assignments {
         Self {
             core: Mutex::new(core),
             recommit: AtomicBool::new(false),
+            committing: AtomicUsize::new(0),
             start: options.start,
             warmup: options.warmup,
             drain_within: options.drain_deadline(),
@@ -68,12 +71,23 @@ impl Assignments {
         if offsets.is_empty() {
             return;
         }
-        if let Err(error) = consumer.commit(&core.topics.list(&offsets), mode)
-            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
-        {
-            self.recommit.store(true, Ordering::Relaxed);
-            self.telemetry.commit_error(&error);
+        let asynchronous = matches!(mode, CommitMode::Async);
+        match consumer.commit(&core.topics.list(&offsets), mode) {
+            Ok(()) if asynchronous => {
+                self.committing.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(()) => {}
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
+            Err(error) => {
+                self.recommit.store(true, Ordering::Relaxed);
+                self.telemetry.commit_error(&error);
+            }
         }
+    }
+
+    /// Whether an asynchronous commit has not been answered; answers come with a poll.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.committing.load(Ordering::Relaxed) > 0
     }
 
     fn assign(&self, consumer: &Source, list: &mut TopicPartitionList) -> KafkaResult<()> {
@@ -246,6 +260,10 @@ impl ClientContext for Assignments {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // An end of a partition is no error; it comes from `poll` as well.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         self.telemetry.client_error("consumer", &error, reason);
     }
 }
@@ -268,6 +286,11 @@ impl ConsumerContext for Assignments {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        // Synchronous commits are answered here too, and were not counted.
+        let less = |pending: usize| pending.checked_sub(1);
+        self.committing
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .ok();
         if let Err(error) = result
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
         {
