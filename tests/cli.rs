@@ -733,6 +733,16 @@ fn a_secret_is_never_printed() {
 }
 
 #[test]
+fn kafka_properties_that_nobody_knows_are_a_configuration_mistake() {
+    let ran = ran(pythia(&["run", "--brokers", "127.0.0.1:1"])
+        .env("PYTHIA__HTTP__LISTEN", "")
+        .env("PYTHIA__KAFKA__CONSUMER__NO_SUCH_PROPERTY", "hunter2"));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    assert!(ran.err.contains("\"no.such.property\""), "{}", ran.err);
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
 fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let folder = Folder::new();
     let file = folder.write(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use console::settings::Config;
 use console::{logs, printing};
-use stream::{GroupProtocol, Input, Options, Pem, Security, Start, Stop, Telemetry};
+use stream::{GroupProtocol, Input, Options, Pem, Security, ServeError, Start, Stop, Telemetry};
 
 use crate::args::{Common, Run};
 use crate::scan::{limits, profile, rule_paths};
@@ -73,7 +73,14 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
         Arc::new(profile(&config)),
         &telemetry,
         &stop,
-    )?;
+    )
+    .map_err(|error| match error {
+        // A property that librdkafka does not know, a certificate that is none: the configuration's fault.
+        ServeError::Client { source } => {
+            Failure::Usage(format!("the Kafka settings are refused: {source}")).into()
+        }
+        fault => anyhow::Error::from(fault),
+    })?;
     Ok(Exit::Ok)
 }
 

@@ -143,9 +143,8 @@ pub fn load(
     loading.file(layers);
     for (name, text) in &layers.variables {
         if let Some(rest) = name.strip_prefix(PREFIX) {
-            let path = rest.to_lowercase().replace("__", ".");
             loading.set(
-                &path,
+                &path_of(rest),
                 &Raw::Text(text.clone()),
                 &Origin::Variable(name.clone()),
             );
@@ -172,6 +171,19 @@ pub fn load(
         Ok(config)
     } else {
         Err(mistakes)
+    }
+}
+
+/// The setting that a variable means. Shells allow no dots in names, and no property of librdkafka has an
+/// underscore: `KAFKA__CONSUMER__SESSION_TIMEOUT_MS` is `kafka.consumer.session.timeout.ms`.
+fn path_of(variable: &str) -> String {
+    let path = variable.to_lowercase().replace("__", ".");
+    match find(&path) {
+        Some(key) if matches!(key.kind, Kind::Map) => {
+            let property = path.strip_prefix(key.path).unwrap_or_default();
+            format!("{}{}", key.path, property.replace('_', "."))
+        }
+        _ => path,
     }
 }
 
@@ -425,11 +437,14 @@ impl Config {
                 "sasl needs password or password_file",
             );
         }
-        if !sasl && given("kafka.security.mechanism") {
+        let login = given("kafka.security.mechanism")
+            || given("kafka.security.username")
+            || self.password.is_some();
+        if !sasl && login {
             mistake(
                 "kafka.security.protocol",
-                "is not sasl_*, but a mechanism is set",
-                "write sasl_ssl, or unset the mechanism",
+                "is not sasl_*, but a mechanism, username or password is set",
+                "write sasl_ssl, or unset them",
             );
         }
         if given("kafka.security.certificate") != given("kafka.security.key") {
@@ -795,6 +810,47 @@ mod tests {
         let expected = [("check.crcs", "true"), ("session.timeout.ms", "6000")];
         let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(config.map("kafka.consumer"), expected);
+    }
+
+    #[test]
+    fn raw_properties_come_from_variables_that_a_shell_can_set() {
+        let mut layers = layers("[kafka.consumer]\n\"session.timeout.ms\" = 6000\n");
+        let variable = |name: &str, value: &str| (format!("PYTHIA__KAFKA__{name}"), value.into());
+        layers.variables = vec![
+            variable("CONSUMER__SESSION_TIMEOUT_MS", "7000"),
+            variable("LIBRDKAFKA__client.rack", "a"),
+        ];
+        let config = load(&layers, no_file).expect("no mistakes");
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(
+            config.map("kafka.consumer"),
+            pair("session.timeout.ms", "7000")
+        );
+        assert_eq!(config.map("kafka.librdkafka"), pair("client.rack", "a"));
+        assert_eq!(config.text("kafka.group"), "pythia");
+
+        layers.owned = &["enable.auto.commit"];
+        layers.variables = vec![variable("CONSUMER__ENABLE_AUTO_COMMIT", "true")];
+        expect![[r"
+            PYTHIA__KAFKA__CONSUMER__ENABLE_AUTO_COMMIT: kafka.consumer.enable.auto.commit: the engine decides this
+              help: remove it; [kafka] has a setting for what may be chosen
+        "]]
+        .assert_eq(&mistakes(&layers));
+    }
+
+    #[test]
+    fn a_login_that_the_protocol_would_leave_out_is_a_mistake() {
+        for login in [
+            "mechanism = \"PLAIN\"",
+            "username = \"u\"",
+            "password = \"p\"",
+        ] {
+            let text = mistakes(&layers(&format!("[kafka.security]\n{login}\n")));
+            assert!(
+                text.contains("kafka.security.protocol: is not sasl_*"),
+                "{text}"
+            );
+        }
     }
 
     #[test]
