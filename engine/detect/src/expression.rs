@@ -70,16 +70,6 @@ impl Expression {
         }
     }
 
-    /// Whether any predicate in it is one of these.
-    pub(crate) fn mentions(&self, wanted: &impl Fn(PredicateIdx) -> bool) -> bool {
-        match self {
-            Self::Constant(_) => false,
-            Self::Predicate(index) => wanted(*index),
-            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.mentions(wanted)),
-            Self::Not(inner) | Self::Element(_, inner) => inner.mentions(wanted),
-        }
-    }
-
     /// The opposite.
     pub(crate) fn not(self) -> Self {
         match self {

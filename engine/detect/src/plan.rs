@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use event::{Fields, RecordClass, ViewKind};
 use sha2::{Digest as _, Sha256};
-use sigma::{Code, Diagnostic, Field, Place, Rule, Severity};
+use sigma::{Code, Diagnostic, Place, Rule, Severity};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
-use crate::expression::{Builder, Expression, PredicateIdx, Predicates, Tests, Unfed};
+use crate::expression::{Builder, Expression, Predicates, Tests, Unfed};
 use crate::reference::Names;
 use crate::route::{route, view_name};
 use crate::section::Section;
@@ -389,14 +389,7 @@ impl Compiler {
                 facts.classes.push(class);
                 self.fields.want_view(kind);
                 if kind == ViewKind::Record {
-                    self.fields.want_class(class);
-                    let keywords = names.slot(&Field::Keywords);
-                    let predicates = &draft.predicates.all;
-                    let searches =
-                        |index: PredicateIdx| Some(predicates[index.0 as usize].slot) == keywords;
-                    if keywords.is_some() && condition.mentions(&searches) {
-                        self.fields.want_keywords_in(class);
-                    }
+                    self.fields.want_class(class, names.slots());
                 }
                 draft.rules.push((index, condition));
             }

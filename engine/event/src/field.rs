@@ -136,26 +136,39 @@ pub(crate) struct RecordFields {
     pub(crate) record_type: Option<Slot>,
     pub(crate) labels: Option<Slot>,
     pub(crate) host: Option<Slot>,
-    /// The classes to be built, one bit each; 0 means all.
+    /// The classes to be built, one bit each; 0 means all, with every slot.
     classes: u8,
-    /// Classes with keyword search, a bit each; 0: all.
-    keyword_classes: u8,
+    /// By class and slot: what the rules read there.
+    read_in: [Vec<bool>; RecordClass::COUNT],
 }
 
 impl RecordFields {
-    /// The slot of a member.
+    /// The slot of a member in records of any class.
     pub(crate) fn slot(&self, name: Symbol) -> Option<Slot> {
         self.by_symbol.get(name.index()).copied().flatten()
     }
 
-    /// Whether texts of records of this class are put for keyword search.
-    pub(crate) fn has_keywords(&self, class: RecordClass) -> bool {
-        self.keyword_classes == 0 || self.keyword_classes & 1 << class as u8 != 0
+    /// The slot of a member in records of this class.
+    #[inline]
+    pub(crate) fn slot_in(&self, class: RecordClass, name: Symbol) -> Option<Slot> {
+        self.slot(name).filter(|slot| self.reads(class, *slot))
     }
 
     /// Whether views of this class are built.
     pub(crate) fn is_wanted(&self, class: RecordClass) -> bool {
         self.classes == 0 || self.classes & 1 << class as u8 != 0
+    }
+
+    /// Whether some rule reads this slot in records of this class.
+    ///
+    /// PERF: keywords are what this is for. Nearly every rule with keywords asks for one record type as well;
+    /// without this every scalar of every record became a value (87 per recorded event instead of 17).
+    #[inline]
+    pub(crate) fn reads(&self, class: RecordClass, slot: Slot) -> bool {
+        self.classes == 0
+            || self.read_in[class as usize]
+                .get(usize::from(slot.0))
+                .is_some_and(|read| *read)
     }
 }
 
@@ -248,15 +261,16 @@ impl Fields {
         self.kinds[kind as usize].wanted = true;
     }
 
-    /// Has only those record views built whose class was named here; all are, while none was.
-    pub fn want_class(&mut self, class: RecordClass) {
+    /// Has only those record views built whose class was named here, with just these slots; all are, while
+    /// none was. Their type is always there.
+    pub fn want_class(&mut self, class: RecordClass, slots: impl IntoIterator<Item = Slot>) {
         self.record.classes |= 1 << class as u8;
-    }
-
-    /// Has the texts of only those record views put for keyword search whose class was named here; all
-    /// are, while none was.
-    pub fn want_keywords_in(&mut self, class: RecordClass) {
-        self.record.keyword_classes |= 1 << class as u8;
+        let read = &mut self.record.read_in[class as usize];
+        for slot in slots {
+            let at = usize::from(slot.0);
+            read.resize(read.len().max(at + 1), false);
+            read[at] = true;
+        }
     }
 
     /// The field's name, as rules write it; empty for a slot that was never given.

@@ -246,6 +246,9 @@ impl Pass<'_> {
             }
             let node = self.normal.node(member);
             let name = node.key.of(self.text);
+            if !matches!(name.last(), Some(b'd' | b'h' | b'l')) {
+                return None;
+            }
             let suffix = [&b"uid"[..], b"pid", b"arch", b"syscall"]
                 .into_iter()
                 .find(|suffix| name.len() > suffix.len() && name.ends_with(suffix))?;

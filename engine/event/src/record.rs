@@ -3,7 +3,7 @@
 use crate::fill::{Filler, Place};
 use crate::normal::{NONE, Record, piece};
 use crate::symbol::{Known, Symbol};
-use crate::{Kind, RecordClass, ValueKind, ViewKind};
+use crate::{Kind, RecordClass, Slot, ValueKind, ViewKind};
 
 const KEY: Symbol = Known::Key.symbol();
 const NAME: Symbol = Known::Name.symbol();
@@ -34,15 +34,15 @@ impl Filler<'_> {
             RecordClass::Syscall => self.syscall_arguments(),
             RecordClass::Path | RecordClass::Other => {}
         }
-        if let Some(slot) = self.fields.record.labels {
+        let fields = &self.fields.record;
+        let is_read = |slot: &Slot| fields.reads(record.class, *slot);
+        if let Some(slot) = fields.labels.filter(is_read) {
             self.put_labels(slot, 0);
         }
-        if let Some(slot) = self.fields.record.host {
+        if let Some(slot) = fields.host.filter(is_read) {
             self.put_host(slot);
         }
-        if let Some(slot) = self.fields.keywords(ViewKind::Record)
-            && self.fields.record.has_keywords(record.class)
-        {
+        if let Some(slot) = self.fields.keywords(ViewKind::Record).filter(is_read) {
             if record.class != RecordClass::Execve {
                 self.put_record_leaves(slot, here);
             } else if let Some(line) = self.normal.command_line {
@@ -60,7 +60,7 @@ impl Filler<'_> {
             if name == MSG && self.normal.kind(member) == Kind::Object {
                 msg = member;
             }
-            let Some(slot) = self.fields.record.slot(name) else {
+            let Some(slot) = self.fields.record.slot_in(record.class, name) else {
                 continue;
             };
             if name == KEY {
@@ -82,7 +82,7 @@ impl Filler<'_> {
         let mut members = self.normal.children(msg);
         while let Some(member) = members.next(self.normal) {
             let name = self.normal.symbol(member);
-            let Some(slot) = self.fields.record.slot(name) else {
+            let Some(slot) = self.fields.record.slot_in(record.class, name) else {
                 continue;
             };
             let mut own = self.normal.children(record.node);
@@ -97,7 +97,7 @@ impl Filler<'_> {
     }
 
     /// Adds the N9 form of a relative PATH name.
-    pub(crate) fn put_absolute(&mut self, slot: crate::Slot, record: u32, element: u32) {
+    pub(crate) fn put_absolute(&mut self, slot: Slot, record: u32, element: u32) {
         let path = self
             .normal
             .paths
@@ -128,6 +128,7 @@ impl Filler<'_> {
                 break;
             };
             if let Some(slot) = self.fields.record.arguments[index]
+                && self.fields.record.reads(RecordClass::Execve, slot)
                 && self.normal.kind(element) != Kind::Object
             {
                 self.put_node(slot, Place::at(element));
@@ -143,9 +144,9 @@ impl Filler<'_> {
             let Some(element) = elements.next(self.normal) else {
                 break;
             };
-            let Some(slot) = self.fields.record.arguments[index] else {
-                continue;
-            };
+            let slot = self.fields.record.arguments[index]
+                .filter(|slot| self.fields.record.reads(RecordClass::Syscall, *slot));
+            let Some(slot) = slot else { continue };
             let span = self.normal.text(self.text, element);
             let prefix = if self.normal.bytes(self.text, span).starts_with(b"0x") {
                 2

@@ -49,6 +49,11 @@ pub enum RecordClass {
     Other,
 }
 
+impl RecordClass {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Other as usize + 1;
+}
+
 /// What a value is, beside its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {

@@ -1413,8 +1413,10 @@ fn a_view_is_built_only_where_it_is_wanted() {
     assert_eq!(event.views().len(), 1);
     assert!(event.values(&event.views()[0]).is_empty());
     let mut fields = crate::Fields::default();
-    fields.want(ViewKind::Record, "exe");
-    fields.want_class(RecordClass::Path);
+    let exe = fields.want(ViewKind::Record, "exe");
+    let name = fields.want(ViewKind::Record, "name");
+    fields.want(ViewKind::Record, "nametype");
+    fields.want_class(RecordClass::Path, exe.into_iter().chain(name));
     let mut decoder = crate::Decoder::new(Profile::laurel().into(), fields.into());
     let mut cache = crate::ProcessCache::new(1 << 20, 1);
     let event = decoder
