@@ -393,6 +393,9 @@ fn is_false(value: &bool) -> bool {
 
 /// A text of an event for people: bytes that are no UTF-8 as `\xff`.
 pub(crate) fn shown(text: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
         out.push_str(chunk.valid());

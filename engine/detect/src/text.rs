@@ -63,9 +63,7 @@ pub(crate) fn fold(point: char) -> char {
 /// neighbours to something that is, because folding turns whole code points into whole code points.
 pub(crate) fn fold_into(out: &mut Vec<u8>, text: &[u8]) {
     if text.is_ascii() {
-        let from = out.len();
-        out.extend_from_slice(text);
-        out[from..].make_ascii_lowercase();
+        out.extend(text.iter().map(u8::to_ascii_lowercase));
         return;
     }
     for chunk in text.utf8_chunks() {
