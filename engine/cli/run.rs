@@ -31,6 +31,11 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
         .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
     let config = config::load_with(common, flags.collect(), NEEDED)?;
     let options = options(&config);
+    if let Some(topic) = options.output_topics_read().first() {
+        let help = "every dead letter would be read again: name other topics";
+        let mistake = format!("kafka.input: {topic} is written by pythia\n  help: {help}");
+        return Err(Failure::Usage(mistake).into());
+    }
 
     // Logs.
     let level = if common.verbose {

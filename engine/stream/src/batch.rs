@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{
+    BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders,
+};
 
 use crate::ledger::{BatchId, PartitionId};
 
@@ -22,7 +24,7 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
     /// Milliseconds since the epoch, as the record carries it.
     pub(crate) timestamp: Option<i64>,
-    value: Piece,
+    value: Option<Piece>,
     key: Option<Piece>,
     host: Option<Piece>,
     /// Kept for the dead-letter topic.
@@ -39,6 +41,7 @@ pub(crate) struct Batch {
     pub(crate) warmup: bool,
     pub(crate) records: Vec<Record>,
     arena: Vec<u8>,
+    header_bytes: usize,
 }
 
 impl Batch {
@@ -50,12 +53,13 @@ impl Batch {
             warmup,
             records: Vec::new(),
             arena: Vec::new(),
+            header_bytes: 0,
         }
     }
 
     /// Copies a record in.
     pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>) {
-        let value = self.store(message.payload().unwrap_or_default());
+        let value = message.payload().map(|value| self.store(value));
         let key = message.key().map(|key| self.store(key));
         let headers = message.headers();
         let host = headers.and_then(|headers| {
@@ -67,7 +71,8 @@ impl Batch {
             })
         });
         let host = host.map(|host| self.store(host));
-        let headers = headers.map(rdkafka::message::BorrowedHeaders::detach);
+        self.header_bytes += headers.map_or(0, header_bytes);
+        let headers = headers.map(BorrowedHeaders::detach);
         let timestamp = message.timestamp().to_millis();
         self.records.push(Record {
             offset: message.offset(),
@@ -84,6 +89,11 @@ impl Batch {
         self.arena.len()
     }
 
+    /// Bytes that the batch keeps: limits count these, so that records without bytes are bounded too.
+    pub(crate) fn memory(&self) -> usize {
+        self.arena.len() + self.header_bytes + self.records.len() * size_of::<Record>()
+    }
+
     /// One above the last offset.
     pub(crate) fn end(&self) -> i64 {
         self.records.last().map_or(0, |record| record.offset + 1)
@@ -91,12 +101,12 @@ impl Batch {
 
     /// The line: without the line break that some shippers leave at its end.
     pub(crate) fn line(&self, record: &Record) -> &[u8] {
-        self.value(record).trim_ascii_end()
+        self.value(record).unwrap_or_default().trim_ascii_end()
     }
 
     /// The value as it came.
-    pub(crate) fn value(&self, record: &Record) -> &[u8] {
-        self.piece(record.value)
+    pub(crate) fn value(&self, record: &Record) -> Option<&[u8]> {
+        record.value.map(|value| self.piece(value))
     }
 
     /// The key as it came.
@@ -125,4 +135,9 @@ impl Batch {
     fn piece(&self, piece: Piece) -> &[u8] {
         &self.arena[piece.from..piece.from + piece.len]
     }
+}
+
+fn header_bytes(headers: &BorrowedHeaders) -> usize {
+    let bytes = |header: Header<'_, &[u8]>| header.key.len() + header.value.map_or(0, <[u8]>::len);
+    headers.iter().map(bytes).sum()
 }

@@ -32,7 +32,7 @@ pub(crate) struct Beginning {
     pub(crate) from: i64,
     /// Records that were deleted before they were read.
     pub(crate) lost: i64,
-    /// The group has committed this start, or one below what was lost.
+    /// The group has `start` committed already.
     pub(crate) committed: bool,
 }
 
@@ -46,6 +46,9 @@ pub(crate) struct Core {
     /// Whether partitions are paused: every assignment has to say it again.
     pub(crate) paused: bool,
     open: BTreeMap<PartitionId, Batch>,
+    /// Memory of the open batches, and of those with warm-up lines that a worker has not read yet.
+    open_bytes: u64,
+    warming_bytes: u64,
     warmups: BTreeMap<PartitionId, Warmup>,
     /// Ends that were reached behind the last record taken: what lies between holds no records.
     ends: BTreeMap<PartitionId, i64>,
@@ -73,6 +76,8 @@ impl Core {
             fault: None,
             paused: false,
             open: BTreeMap::new(),
+            open_bytes: 0,
+            warming_bytes: 0,
             warmups: BTreeMap::new(),
             ends: BTreeMap::new(),
             next_batch: 0,
@@ -118,8 +123,11 @@ impl Core {
             let topic = Arc::clone(self.topics.name(partition));
             Batch::new(BatchId(self.next_batch), partition, topic, warmup)
         });
+        let before = batch.memory();
         batch.push(message);
-        if batch.bytes() >= self.batch_bytes || enough.is_some() {
+        let memory = batch.memory();
+        self.open_bytes += (memory - before) as u64;
+        if memory >= self.batch_bytes || enough.is_some() {
             self.flush(partition);
         }
         enough
@@ -127,15 +135,28 @@ impl Core {
 
     /// Hands the open batch of a partition to its worker.
     fn flush(&mut self, partition: PartitionId) {
-        let Some(batch) = self.open.remove(&partition) else {
+        let Some(batch) = self.close(partition) else {
             return;
         };
-        if !batch.warmup {
-            let (lines, bytes) = (batch.records.len() as u64, batch.bytes() as u64);
+        let (lines, bytes) = (batch.records.len() as u64, batch.memory() as u64);
+        if batch.warmup {
+            self.warming_bytes += bytes;
+        } else {
             self.ledger
                 .take(partition, batch.id, batch.end(), lines, bytes);
         }
         self.tell(partition, Task::Batch(batch));
+    }
+
+    fn close(&mut self, partition: PartitionId) -> Option<Batch> {
+        let batch = self.open.remove(&partition)?;
+        self.open_bytes -= batch.memory() as u64;
+        Some(batch)
+    }
+
+    /// Bytes of lines taken and not yet delivered, and of warm-up lines not yet read.
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
+        self.ledger.in_flight_bytes() + self.open_bytes + self.warming_bytes
     }
 
     pub(crate) fn flush_all(&mut self) {
@@ -152,8 +173,7 @@ impl Core {
             lost,
             committed,
         } = beginning;
-        self.ledger
-            .assign(partition, start, from, committed && lost == 0);
+        self.ledger.assign(partition, start, from, committed);
         if from < start {
             self.warmups.insert(
                 partition,
@@ -225,7 +245,7 @@ impl Core {
 
     /// A partition is not ours any more.
     pub(crate) fn revoke(&mut self, partition: PartitionId, drained: bool) {
-        self.open.remove(&partition);
+        self.close(partition);
         self.warmups.remove(&partition);
         self.ends.remove(&partition);
         self.ledger.revoke(partition);
@@ -259,6 +279,7 @@ impl Core {
             Report::Evaluated(partition, batch, outcome) => {
                 self.ledger.evaluated(partition, batch, outcome);
             }
+            Report::Warmed(bytes) => self.warming_bytes -= bytes,
             Report::Delivered(partition, batch) => self.ledger.delivered(partition, batch),
             Report::Undelivered(partition, batch, undelivered) => {
                 let topic = undelivered.topic().to_owned();

@@ -10,6 +10,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+/// Below every offset: the next commit hands out whatever is committable.
+const NOT_COMMITTED: i64 = -1;
+
 /// A partition of a topic; topics are numbered by the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId {
@@ -69,6 +72,7 @@ pub struct Counts {
 pub struct Ledger {
     open: BTreeMap<PartitionId, Open>,
     counts: BTreeMap<PartitionId, Counts>,
+    in_flight_bytes: u64,
 }
 
 /// An assigned partition.
@@ -104,14 +108,16 @@ impl Batch {
 
 impl Ledger {
     /// A partition is ours: lines count from `start` on, records are read from `from` on (below `start` for
-    /// warm-up). Where the group has no offset yet (`committed` is false) the next [`Ledger::commit`] hands
-    /// out the start itself: a crash before the first line is through must not begin somewhere else.
+    /// warm-up). `committed`: the group has `start` already; else the next commit says it, so that an
+    /// instance that ends before its first line does not leave the choice to the next one. A partition
+    /// that was ours already begins anew.
     pub fn assign(&mut self, partition: PartitionId, start: i64, from: i64, committed: bool) {
+        self.revoke(partition);
         self.counts.entry(partition).or_default();
         let open = Open {
             next: from,
             committable: start,
-            committed: if committed { start } else { -1 },
+            committed: if committed { start } else { NOT_COMMITTED },
             batches: VecDeque::new(),
         };
         self.open.insert(partition, open);
@@ -144,6 +150,7 @@ impl Ledger {
             .open
             .get_mut(&partition)
             .expect("only lines of assigned partitions are admitted");
+        self.in_flight_bytes += bytes;
         let batch = Batch {
             id,
             end,
@@ -213,13 +220,14 @@ impl Ledger {
     /// A commit failed: the next [`Ledger::commit`] hands out every offset again.
     pub fn recommit(&mut self) {
         for open in self.open.values_mut() {
-            open.committed = -1;
+            open.committed = NOT_COMMITTED;
         }
     }
 
     /// A partition is not ours any more. What is in flight counts as unfinished.
     pub fn revoke(&mut self, partition: PartitionId) {
         if let Some(open) = self.open.remove(&partition) {
+            self.in_flight_bytes -= open.batches.iter().map(|batch| batch.bytes).sum::<u64>();
             let unfinished: u64 = open
                 .batches
                 .iter()
@@ -243,11 +251,7 @@ impl Ledger {
 
     /// Bytes of lines in flight, of all partitions.
     pub fn in_flight_bytes(&self) -> u64 {
-        self.open
-            .values()
-            .flat_map(|open| &open.batches)
-            .map(|batch| batch.bytes)
-            .sum()
+        self.in_flight_bytes
     }
 
     /// Assigned partitions, in order.
@@ -283,6 +287,7 @@ impl Ledger {
             && let Some(batch) = open.batches.pop_front_if(|batch| batch.done())
         {
             open.committable = batch.end;
+            self.in_flight_bytes -= batch.bytes;
             self.count(
                 partition,
                 batch.outcome.expect("a done batch has its outcome"),

@@ -13,6 +13,7 @@ pub const OWNED_PROPERTIES: &[&str] = &[
     "auto.commit.interval.ms",
     "auto.offset.reset",
     "bootstrap.servers",
+    "delivery.report.only.error",
     "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -23,6 +24,7 @@ pub const OWNED_PROPERTIES: &[&str] = &[
     "group.protocol",
     "isolation.level",
     "metadata.broker.list",
+    "offset.store.method",
     "request.required.acks",
     "statistics.interval.ms",
     "transactional.id",
@@ -135,6 +137,19 @@ pub struct Options {
 }
 
 impl Options {
+    /// Topics that are written and also named as input: every dead letter would be read again and die
+    /// again. A pattern leaves them out by itself.
+    pub fn output_topics_read(&self) -> Vec<&str> {
+        let Input::Topics(topics) = &self.input else {
+            return Vec::new();
+        };
+        let outputs = [self.alerts.as_str(), self.dead_letters.as_str()];
+        outputs
+            .into_iter()
+            .filter(|output| topics.iter().any(|topic| topic == output))
+            .collect()
+    }
+
     /// Properties of the consumer.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut config = self.client();
@@ -164,6 +179,12 @@ impl Options {
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
             .set("statistics.interval.ms", "5000");
+        if let Input::Pattern(_) = self.input {
+            let literal = |topic: &str| format!("^{}$", topic.replace('.', "\\."));
+            let mut ignored = vec![literal(&self.alerts), literal(&self.dead_letters)];
+            ignored.extend(config.get("topic.blacklist").map(str::to_owned));
+            config.set("topic.blacklist", ignored.join(","));
+        }
         config
     }
 
@@ -254,6 +275,41 @@ pub fn builtin_features() -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn options() -> Options {
+        Options {
+            brokers: vec!["a:9092".into(), "b:9092".into()],
+            group: "g".into(),
+            input: Input::Topics(vec!["laurel".into()]),
+            start: Start::Earliest,
+            group_instance_id: None,
+            group_protocol: GroupProtocol::Classic,
+            security: Security {
+                protocol: "plaintext".into(),
+                ..Security::default()
+            },
+            raw: Vec::new(),
+            raw_consumer: Vec::new(),
+            raw_producer: Vec::new(),
+            alerts: "pythia.alerts".into(),
+            dead_letters: "pythia.dlq".into(),
+            threads: 1,
+            batch_bytes: 1,
+            in_flight_bytes: 1,
+            commit_interval: Duration::from_secs(1),
+            shutdown_deadline: Duration::from_secs(1),
+            process_cache_bytes: 1,
+            process_cache_max_age: Duration::from_secs(1),
+            warmup: Duration::ZERO,
+            warmup_bytes: 0,
+            limits: detect::Limits::USUAL,
+        }
+    }
+
+    fn raw(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let pairs = pairs.iter();
+        pairs.map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
     #[test]
     fn the_client_can_do_tls_scram_and_the_codecs_of_shippers() {
         let features = builtin_features();
@@ -270,6 +326,93 @@ mod tests {
                 features.iter().any(|f| f == needed),
                 "{needed} is missing in {features:?}"
             );
+        }
+    }
+
+    #[test]
+    fn properties_that_offsets_and_delivery_rest_on_are_owned_by_the_engine() {
+        for owned in [
+            "acks",
+            "auto.offset.reset",
+            "delivery.report.only.error",
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "enable.idempotence",
+            "enable.partition.eof",
+            "group.id",
+            "isolation.level",
+            "transactional.id",
+        ] {
+            assert!(OWNED_PROPERTIES.contains(&owned), "{owned}");
+        }
+        for free in ["linger.ms", "session.timeout.ms", "socket.keepalive.enable"] {
+            assert!(!OWNED_PROPERTIES.contains(&free), "{free}");
+        }
+    }
+
+    #[test]
+    fn raw_properties_win_over_ours_and_the_clients_accept_every_one_of_them() {
+        let mut options = options();
+        options.raw_consumer = raw(&[("session.timeout.ms", "6000")]);
+        options.raw_producer = raw(&[("linger.ms", "50")]);
+        let (consumer, producer) = (options.consumer(), options.producer());
+        assert_eq!(consumer.get("session.timeout.ms"), Some("6000"));
+        assert_eq!(producer.get("linger.ms"), Some("50"));
+        assert_eq!(consumer.get("bootstrap.servers"), Some("a:9092,b:9092"));
+        consumer.create_native_config().expect("valid");
+        producer.create_native_config().expect("valid");
+        options.group_protocol = GroupProtocol::Consumer;
+        options.raw_consumer.clear();
+        options
+            .consumer()
+            .create::<rdkafka::consumer::BaseConsumer>()
+            .expect("KIP-848 refuses session.timeout.ms and a strategy: neither is set");
+    }
+
+    #[test]
+    fn revoked_partitions_drain_within_less_than_half_of_the_session() {
+        let mut options = options();
+        assert!(options.drain_deadline() < Duration::from_millis(22_500));
+        options.raw_consumer = raw(&[("session.timeout.ms", "6000")]);
+        assert!(options.drain_deadline() < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_pattern_never_reads_what_pythia_writes() {
+        let mut options = options();
+        options.input = Input::Pattern("^.*".into());
+        let ignored = |options: &Options| {
+            let config = options.consumer();
+            config.get("topic.blacklist").map(str::to_owned)
+        };
+        let ours = r"^pythia\.alerts$,^pythia\.dlq$";
+        assert_eq!(ignored(&options).as_deref(), Some(ours));
+        options.raw_consumer = raw(&[("topic.blacklist", "^test")]);
+        assert_eq!(ignored(&options), Some(format!("{ours},^test")));
+        assert!(options.output_topics_read().is_empty());
+        options.input = Input::Topics(vec!["laurel".into(), "pythia.dlq".into()]);
+        assert_eq!(options.output_topics_read(), ["pythia.dlq"]);
+    }
+
+    #[test]
+    fn secrets_and_certificates_reach_the_client_as_text_or_file() {
+        let mut options = options();
+        options.security = Security {
+            protocol: "sasl_ssl".into(),
+            ca: Some(Pem::File("/etc/ca.pem".into())),
+            certificate: Some(Pem::Text("-----BEGIN".into())),
+            mechanism: Some("SCRAM-SHA-512".into()),
+            username: Some("u".into()),
+            password: Some("p".into()),
+            ..Security::default()
+        };
+        for config in [options.consumer(), options.producer()] {
+            assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
+            assert_eq!(config.get("ssl.ca.location"), Some("/etc/ca.pem"));
+            assert_eq!(config.get("ssl.certificate.pem"), Some("-----BEGIN"));
+            assert_eq!(config.get("sasl.mechanism"), Some("SCRAM-SHA-512"));
+            assert_eq!(config.get("sasl.username"), Some("u"));
+            assert_eq!(config.get("sasl.password"), Some("p"));
         }
     }
 }

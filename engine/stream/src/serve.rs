@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use detect::Plan;
 use event::Profile;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::core::Core;
-use crate::ledger::Counts;
+use crate::ledger::{Counts, PartitionId};
 use crate::options::{Input, Options};
 use crate::sink::Sink;
 use crate::source::{Assignments, Source};
@@ -30,8 +30,18 @@ const LINGER: Duration = Duration::from_millis(50);
 /// throws away what was fetched, not polling costs nothing.
 const WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a seek may take.
+const SEEK_WITHIN: Duration = Duration::from_secs(10);
+
+/// Without an answer of the group for so long, the log says so: a broker that does not know the group
+/// protocol gives no error.
+const ANSWER_OF_GROUP_WITHIN: Duration = Duration::from_mins(1);
+
 /// What closing the consumer gets even if the deadline is over.
 const CLOSE_AT_LEAST: Duration = Duration::from_millis(500);
+
+/// A drain that took all the time leaves this for the last commit.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(1);
 
 /// A faulty service still delivers and commits what it can within this time.
 const FAULT_DRAIN: Duration = Duration::from_secs(5);
@@ -208,6 +218,7 @@ fn poll_until_stop(
 ) -> Result<(), ServeError> {
     let assignments = consumer.context();
     let mut committed = Instant::now();
+    let mut joined_by = Some(Instant::now() + ANSWER_OF_GROUP_WITHIN);
     let mut flushed = Instant::now();
     let mut full_since = None;
     while !stop.is_set() {
@@ -226,8 +237,12 @@ fn poll_until_stop(
                 flushed = now;
             }
             if now - committed >= options.commit_interval {
-                assignments.commit(core, consumer, CommitMode::Async);
+                assignments.commit(core, consumer);
                 committed = now;
+                if joined_by.is_some_and(|by| now > by) {
+                    telemetry.warn_unless_joined();
+                    joined_by = None;
+                }
             }
             if hold_back(core, consumer, options, telemetry, &mut full_since) {
                 continue;
@@ -238,15 +253,7 @@ fn poll_until_stop(
             Some(Ok(message)) => {
                 let enough = assignments.core().record(&message);
                 if let Some((partition, offset)) = enough {
-                    let topic = Arc::clone(assignments.core().topics.name(partition));
-                    consumer
-                        .seek(
-                            &topic,
-                            partition.partition,
-                            rdkafka::Offset::Offset(offset),
-                            Duration::from_secs(10),
-                        )
-                        .map_err(|source| ServeError::Assignment { source })?;
+                    skip_to(consumer, assignments, telemetry, partition, offset);
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -259,7 +266,7 @@ fn poll_until_stop(
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) =>
             {
                 telemetry.poll_error(&error);
-                let restarted = assignments.restart_overtaken(consumer);
+                let restarted = assignments.restart_out_of_range(consumer);
                 restarted.map_err(|source| ServeError::Assignment { source })?;
             }
             Some(Err(error)) => telemetry.poll_error(&error),
@@ -272,6 +279,22 @@ fn poll_until_stop(
     Ok(())
 }
 
+/// The warm-up has read enough. Where the client cannot seek, the records up to the start come and are
+/// dropped one by one.
+fn skip_to(
+    consumer: &Source,
+    assignments: &Assignments,
+    telemetry: &Telemetry,
+    partition: PartitionId,
+    offset: i64,
+) {
+    let topic = Arc::clone(assignments.core().topics.name(partition));
+    let offset = rdkafka::Offset::Offset(offset);
+    if let Err(error) = consumer.seek(&topic, partition.partition, offset, SEEK_WITHIN) {
+        telemetry.poll_error(&error);
+    }
+}
+
 /// Back-pressure: whether nothing may be polled now. Waits for workers a while without polling, then
 /// pauses all partitions and goes on polling for the group's sake.
 fn hold_back(
@@ -281,10 +304,7 @@ fn hold_back(
     telemetry: &Telemetry,
     full_since: &mut Option<Instant>,
 ) -> bool {
-    let (limit, used) = (
-        options.in_flight_bytes as u64,
-        core.ledger.in_flight_bytes(),
-    );
+    let (limit, used) = (options.in_flight_bytes as u64, core.in_flight_bytes());
     telemetry
         .in_flight_bytes
         .set(i64::try_from(used).unwrap_or(i64::MAX));
@@ -357,7 +377,7 @@ fn shut_down(
     let deadline = Instant::now() + within;
     let left = || deadline.saturating_duration_since(Instant::now());
     let assignments = consumer.context();
-    let assigned = {
+    let summary = {
         let core = &mut *assignments.core();
         core.flush_all();
         let assigned = core.ledger.assigned();
@@ -365,15 +385,7 @@ fn shut_down(
         if !core.drain(&assigned, within * 3 / 4) {
             shared.sink.abandon();
         }
-        // Not synchronously: that waits for a broker that is away far beyond any deadline.
-        assignments.commit(core, &consumer, CommitMode::Async);
-        assigned
-    };
-    while assignments.is_committing() && !left().is_zero() {
-        consumer.poll(POLL);
-    }
-    let summary = {
-        let core = &mut *assignments.core();
+        assignments.commit_surely(core, &consumer, left().max(LAST_COMMIT_WITHIN));
         for partition in assigned {
             let drained = core.ledger.drained(partition);
             core.revoke(partition, drained);

@@ -9,7 +9,9 @@ use detect::{Alert, Source};
 use event::Fault;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{
+    BorrowedHeaders, DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders,
+};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use serde_json::Value;
 
@@ -19,8 +21,47 @@ use crate::options::Options;
 use crate::telemetry::Telemetry;
 use crate::worker::Report;
 
+/// On a dead letter whose value was cut: how many bytes it had.
+const VALUE_BYTES: &str = "pythia.value.bytes";
+
+/// On a dead letter that was still too large: what else was left out.
+const LEFT_OUT: &str = "pythia.left_out";
+
 /// How long a full queue is waited for before it is tried again.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a line is a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is no event.
+    Fault(Fault),
+    /// The engine has a bug that this line meets.
+    Panic,
+}
+
+impl Refusal {
+    /// As it stands in headers and metrics.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.code(),
+            Self::Panic => "engine_panic",
+        }
+    }
+
+    fn stage(self) -> &'static str {
+        match self {
+            Self::Fault(_) => "decode",
+            Self::Panic => "engine",
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => reason(fault),
+            Self::Panic => "the engine has a bug that this line meets: please report it",
+        }
+    }
+}
 
 /// What a record was made from.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +89,7 @@ impl Undelivered {
 struct Outgoing {
     topic: Arc<str>,
     key: Option<Vec<u8>>,
-    value: Vec<u8>,
+    value: Option<Vec<u8>>,
     headers: OwnedHeaders,
 }
 
@@ -123,7 +164,7 @@ impl Sink {
         let record = Outgoing {
             topic: Arc::clone(&self.alerts),
             key: alert.host.as_ref().map(|host| host.as_bytes().to_vec()),
-            value: alert.to_json().into_bytes(),
+            value: Some(alert.to_json().into_bytes()),
             headers,
         };
         self.send(record, origin);
@@ -135,13 +176,13 @@ impl Sink {
         &self,
         batch: &Batch,
         record: &Record,
-        fault: Fault,
+        refusal: Refusal,
         origin: Origin,
     ) -> u64 {
         let coordinates = [
-            ("pythia.error.code", fault.code().to_owned()),
-            ("pythia.error.reason", reason(fault).to_owned()),
-            ("pythia.error.stage", "decode".to_owned()),
+            ("pythia.error.code", refusal.code().to_owned()),
+            ("pythia.error.reason", refusal.reason().to_owned()),
+            ("pythia.error.stage", refusal.stage().to_owned()),
             ("pythia.error.attempt", "1".to_owned()),
             ("pythia.source.topic", batch.topic.to_string()),
             (
@@ -171,7 +212,7 @@ impl Sink {
         let record = Outgoing {
             topic: Arc::clone(&self.dead_letters),
             key: batch.key(record).map(<[u8]>::to_vec),
-            value: batch.value(record).to_vec(),
+            value: batch.value(record).map(<[u8]>::to_vec),
             headers,
         };
         self.send(record, origin);
@@ -188,7 +229,7 @@ impl Sink {
         let cut = if record.topic == self.alerts {
             cut_alert(&record)
         } else {
-            Some(cut_value(&record))
+            cut_dead_letter(&record)
         };
         let Some(record) = cut else { return Err(error) };
         self.send(record, origin);
@@ -209,10 +250,13 @@ impl Sink {
     fn send(&self, record: Outgoing, origin: Origin) {
         loop {
             let base = BaseRecord::with_opaque_to(&record.topic, Box::new(origin))
-                .payload(record.value.as_slice())
                 .headers(record.headers.clone());
             let base = match &record.key {
                 Some(key) => base.key(key.as_slice()),
+                None => base,
+            };
+            let base = match &record.value {
+                Some(value) => base.payload(value.as_slice()),
                 None => base,
             };
             let error = match self.producer.send(base) {
@@ -258,10 +302,10 @@ impl ProducerContext for Deliveries {
                 let record = Outgoing {
                     topic: message.topic().into(),
                     key: message.key().map(<[u8]>::to_vec),
-                    value: message.payload().unwrap_or_default().to_vec(),
+                    value: message.payload().map(<[u8]>::to_vec),
                     headers: message
                         .headers()
-                        .map(rdkafka::message::BorrowedHeaders::detach)
+                        .map(BorrowedHeaders::detach)
                         .unwrap_or_default(),
                 };
                 Report::Undelivered(
@@ -288,7 +332,7 @@ fn too_large(error: &KafkaError) -> bool {
 
 /// The alert with half of its event text; `None` if there is none left to cut.
 fn cut_alert(record: &Outgoing) -> Option<Outgoing> {
-    let mut alert: Value = serde_json::from_slice(&record.value).ok()?;
+    let mut alert: Value = serde_json::from_slice(record.value.as_ref()?).ok()?;
     let event = alert["event"].as_str().filter(|event| !event.is_empty())?;
     let half = event.floor_char_boundary(event.len() / 2);
     let event = event.get(..half)?.to_owned();
@@ -296,34 +340,54 @@ fn cut_alert(record: &Outgoing) -> Option<Outgoing> {
     alert["event_truncated"] = true.into();
     let value = serde_json::to_vec(&alert).ok()?;
     Some(Outgoing {
-        value,
+        value: Some(value),
         ..record.clone()
     })
 }
 
-/// The dead letter with the first half of its value; the header says how long it was.
-fn cut_value(record: &Outgoing) -> Outgoing {
-    use rdkafka::message::Headers as _;
-    let was_cut = record
-        .headers
-        .iter()
-        .any(|header| header.key == "pythia.value.bytes");
-    let bytes = record.value.len().to_string();
-    let headers = record.headers.clone();
-    let headers = if was_cut {
-        headers
-    } else {
-        headers.insert(Header {
-            key: "pythia.value.bytes",
-            value: Some(&bytes),
-        })
-    };
-    let half = record.value.len() / 2;
-    Outgoing {
-        value: record.value[..half].to_vec(),
-        headers,
-        ..record.clone()
+/// The dead letter with the first half of its value; a header says how long it was. Without a value to cut,
+/// its key and its own headers go, and a header says so. `None` if nothing is left but what we added.
+fn cut_dead_letter(record: &Outgoing) -> Option<Outgoing> {
+    match record.value.as_deref() {
+        Some(value) if !value.is_empty() => {
+            let headers = record.headers.clone();
+            let headers = if has_header(&headers, VALUE_BYTES) {
+                headers
+            } else {
+                let bytes = value.len().to_string();
+                headers.insert(Header {
+                    key: VALUE_BYTES,
+                    value: Some(&bytes),
+                })
+            };
+            Some(Outgoing {
+                value: Some(value[..value.len() / 2].to_vec()),
+                headers,
+                ..record.clone()
+            })
+        }
+        _ if has_header(&record.headers, LEFT_OUT) => None,
+        _ => {
+            let mut headers = OwnedHeaders::new().insert(Header {
+                key: LEFT_OUT,
+                value: Some("key, headers"),
+            });
+            for header in record.headers.iter() {
+                if header.key.starts_with("pythia.") {
+                    headers = headers.insert(header);
+                }
+            }
+            Some(Outgoing {
+                key: None,
+                headers,
+                ..record.clone()
+            })
+        }
     }
+}
+
+fn has_header(headers: &OwnedHeaders, key: &str) -> bool {
+    headers.iter().any(|header| header.key == key)
 }
 
 /// The reason in words.
@@ -335,5 +399,74 @@ fn reason(fault: Fault) -> &'static str {
         Fault::BadId => "the event's ID is not of Laurel's form",
         Fault::Oversize => "longer than the limit on lines",
         Fault::TrailingData => "something stands behind a complete event",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dead_letter(value: &[u8]) -> Outgoing {
+        let headers = OwnedHeaders::new()
+            .insert(Header {
+                key: "trace",
+                value: Some("x"),
+            })
+            .insert(Header {
+                key: "pythia.error.code",
+                value: Some("truncated"),
+            });
+        Outgoing {
+            topic: "dlq".into(),
+            key: Some(b"host".to_vec()),
+            value: Some(value.to_vec()),
+            headers,
+        }
+    }
+
+    fn names(record: &Outgoing) -> Vec<&str> {
+        record.headers.iter().map(|header| header.key).collect()
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_too_large_keeps_its_head_and_says_how_long_it_was() {
+        let once = cut_dead_letter(&dead_letter(b"0123456789")).expect("smaller");
+        let twice = cut_dead_letter(&once).expect("smaller");
+        assert_eq!(twice.value.as_deref(), Some(&b"01"[..]));
+        assert_eq!(twice.key.as_deref(), Some(&b"host"[..]));
+        assert_eq!(names(&twice), ["trace", "pythia.error.code", VALUE_BYTES]);
+        let bytes = twice.headers.get(2);
+        assert_eq!(bytes.value, Some(&b"10"[..]));
+    }
+
+    #[test]
+    fn cutting_a_dead_letter_comes_to_an_end() {
+        let mut record = dead_letter(&vec![b'x'; 1 << 20]);
+        let mut cuts = 0;
+        while let Some(smaller) = cut_dead_letter(&record) {
+            record = smaller;
+            cuts += 1;
+            assert!(
+                cuts < 30,
+                "a record that cannot be cut any more is cut again"
+            );
+        }
+        assert_eq!(record.key, None);
+        assert_eq!(names(&record), [LEFT_OUT, "pythia.error.code", VALUE_BYTES]);
+    }
+
+    #[test]
+    fn an_alert_that_is_too_large_keeps_everything_but_the_end_of_its_event() {
+        let alert = serde_json::json!({"alert_id": "a", "event": "äöü", "level": "high"});
+        let record = Outgoing {
+            value: Some(serde_json::to_vec(&alert).unwrap()),
+            ..dead_letter(b"")
+        };
+        let cut = cut_alert(&record).expect("smaller");
+        let value: Value = serde_json::from_slice(cut.value.as_ref().unwrap()).unwrap();
+        let expected = serde_json::json!(
+            {"alert_id": "a", "event": "ä", "event_truncated": true, "level": "high"}
+        );
+        assert_eq!(value, expected);
     }
 }

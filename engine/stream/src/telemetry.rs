@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use detect::{Plan, view_name};
-use event::{Fault, ViewKind};
+use event::ViewKind;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -19,6 +19,7 @@ use rdkafka::error::KafkaError;
 
 use crate::batch::Batch;
 use crate::ledger::{Counts, Outcome};
+use crate::sink::Refusal;
 
 /// A service that has not polled for so long is not healthy.
 const POLL_WITHIN: Duration = Duration::from_mins(1);
@@ -262,8 +263,8 @@ impl Telemetry {
         );
     }
 
-    pub(crate) fn dead_letter(&self, fault: Fault) {
-        self.dead_letters.with_label_values(&[fault.code()]).inc();
+    pub(crate) fn dead_letter(&self, refusal: Refusal) {
+        self.dead_letters.with_label_values(&[refusal.code()]).inc();
     }
 
     pub(crate) fn batch(&self, batch: &Batch, outcome: &Outcome, took: Duration) {
@@ -326,6 +327,16 @@ impl Telemetry {
     /// The group has given its answer, be it no partition at all.
     pub(crate) fn joined(&self) {
         self.joined.store(true, Ordering::Relaxed);
+    }
+
+    /// Called when the group should have answered.
+    pub(crate) fn warn_unless_joined(&self) {
+        if !self.joined.load(Ordering::Relaxed) {
+            tracing::warn!(
+                event = "not_in_group",
+                "the group gives no answer: are the brokers reachable, do they know kafka.group_protocol?"
+            );
+        }
     }
 
     pub(crate) fn revoked(&self, topic: &str, partition: i32, drained: bool) {

@@ -1,16 +1,17 @@
 //! A worker: one thread that evaluates the batches of some partitions, in order.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
 use detect::{Alert, Detector, Line, Plan, Source};
-use event::{Origin, ProcessCache, Profile};
+use event::{Fault, Origin, ProcessCache, Profile};
 
 use crate::batch::{Batch, Record};
 use crate::ledger::{BatchId, Outcome, PartitionId};
-use crate::sink::{Origin as RecordOrigin, Sink, Undelivered};
+use crate::sink::{Origin as RecordOrigin, Refusal, Sink, Undelivered};
 use crate::telemetry::Telemetry;
 
 /// What a worker is told, in order.
@@ -29,6 +30,8 @@ pub(crate) enum Task {
 pub(crate) enum Report {
     /// A batch is through; its records may still be on their way.
     Evaluated(PartitionId, BatchId, Outcome),
+    /// So many bytes of warm-up lines have been read.
+    Warmed(u64),
     /// One record of a batch is on its topic.
     Delivered(PartitionId, BatchId),
     /// One record of a batch is not.
@@ -49,8 +52,7 @@ pub(crate) struct Shared {
 /// Works until the sender of tasks is dropped.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Report>) {
     let mut worker = Worker {
-        detector: Detector::new(Arc::clone(&shared.plan), Arc::clone(&shared.profile))
-            .with_limits(shared.limits),
+        detector: detector(shared),
         caches: BTreeMap::new(),
         alerts: Vec::new(),
         shared,
@@ -64,7 +66,12 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
             Task::Revoke(partition) => {
                 worker.caches.remove(&partition);
             }
-            Task::Batch(batch) if batch.warmup => worker.warm(&batch),
+            Task::Batch(batch) if batch.warmup => {
+                worker.warm(&batch);
+                if reports.send(Report::Warmed(batch.memory() as u64)).is_err() {
+                    return;
+                }
+            }
             Task::Batch(batch) => {
                 let outcome = worker.evaluate(&batch);
                 // The receiver goes away only at the end of the process.
@@ -101,12 +108,17 @@ impl Worker<'_> {
                 batch: batch.id,
                 partition: batch.partition,
             };
-            match self.detector.run(&line, cache, &mut self.alerts) {
+            match guarded(|| self.detector.run(&line, cache, &mut self.alerts)) {
                 Ok(()) => outcome.evaluated += 1,
-                Err(fault) => {
+                Err(refusal) => {
                     outcome.dead_lettered += 1;
-                    outcome.produced += self.shared.sink.dead_letter(batch, record, fault, origin);
-                    telemetry.dead_letter(fault);
+                    outcome.produced +=
+                        self.shared.sink.dead_letter(batch, record, refusal, origin);
+                    telemetry.dead_letter(refusal);
+                    if refusal == Refusal::Panic {
+                        self.alerts.clear();
+                        self.detector = detector(self.shared);
+                    }
                 }
             }
             for alert in self.alerts.drain(..) {
@@ -126,7 +138,15 @@ impl Worker<'_> {
             return;
         };
         for record in &batch.records {
-            self.detector.warm(&line(batch, record), cache);
+            let line = line(batch, record);
+            let warmed = guarded(|| {
+                self.detector.warm(&line, cache);
+                Ok(())
+            });
+            if warmed.is_err() {
+                // The line was judged when it was first read.
+                self.detector = detector(self.shared);
+            }
         }
         // What warming up counts was counted when the lines were first read.
         let counts = self.detector.take_counts();
@@ -135,6 +155,19 @@ impl Worker<'_> {
             .telemetry
             .warmup_lines
             .inc_by(batch.records.len() as u64);
+    }
+}
+
+fn detector(shared: &Shared) -> Detector {
+    Detector::new(Arc::clone(&shared.plan), Arc::clone(&shared.profile)).with_limits(shared.limits)
+}
+
+/// Runs the engine on one line. A panic must not stop the service: the line would be read again after
+/// every restart, and whoever can write a log line could hold up the partition for good.
+fn guarded(run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Refusal> {
+    match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(ran) => ran.map_err(Refusal::Fault),
+        Err(_) => Err(Refusal::Panic),
     }
 }
 
@@ -150,5 +183,18 @@ fn line<'a>(batch: &'a Batch, record: &Record) -> Line<'a> {
             partition: batch.partition.partition,
             offset: record.offset,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_the_engine_is_a_dead_letter() {
+        assert_eq!(guarded(|| Ok(())), Ok(()));
+        let fault = guarded(|| Err(Fault::BadId));
+        assert_eq!(fault, Err(Refusal::Fault(Fault::BadId)));
+        assert_eq!(guarded(|| panic!("a bug")), Err(Refusal::Panic));
     }
 }

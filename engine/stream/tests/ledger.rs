@@ -349,7 +349,30 @@ fn every_line_is_accounted_for() {
             );
             world.check_counts(partition);
         }
+        assert_eq!(world.ledger.in_flight_bytes(), 0);
     });
+}
+
+#[test]
+fn a_partition_that_begins_anew_forgets_what_was_in_flight() {
+    let partition = PartitionId {
+        topic: 0,
+        partition: 0,
+    };
+    let mut ledger = Ledger::default();
+    ledger.assign(partition, 100, 100, true);
+    ledger.admit(partition, 100);
+    ledger.take(partition, BatchId(1), 101, 1, 10);
+    assert_eq!(ledger.in_flight_bytes(), 10);
+    ledger.assign(partition, 0, 0, false);
+    assert_eq!(ledger.in_flight_bytes(), 0);
+    assert_eq!(ledger.counts()[&partition].unfinished, 1);
+    let late = Outcome {
+        evaluated: 1,
+        ..Outcome::default()
+    };
+    ledger.evaluated(partition, BatchId(1), late);
+    assert_eq!(ledger.commit(), [(partition, 0)]);
 }
 
 #[test]
