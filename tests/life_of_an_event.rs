@@ -290,7 +290,8 @@ fn stop_8_an_alert_carries_its_context() {
               "why": [
                 "interpreter: EXECVE.ARGV[0] contains 'perl'",
                 "inline: EXECVE.ARGV re '\\\\s-[A-Za-z0-9:]*[eE]\\\\s'",
-                "socket: EXECVE.ARGV[2] contains 'use Socket'"
+                "socket: EXECVE.ARGV[2] contains 'use Socket'",
+                "handover: EXECVE.ARGV[2] contains 'exec'"
               ]
             }"#]],
     );

@@ -121,7 +121,7 @@ impl Test {
             Self::Contains(finder) => finder.find(text.folded).is_some(),
             Self::Anything => true,
             Self::Wild(wild) => wild.holds(if wild.cased { text.raw } else { text.folded }),
-            Self::Regex(regex) => regex.is_match(text.raw),
+            Self::Regex(regex) => regex_holds(regex, text.raw),
             Self::Cidr(network) => {
                 address(text.raw).is_some_and(|address| network.contains(&address))
             }
@@ -156,6 +156,20 @@ pub(crate) fn compare(comparison: Comparison, value: &Decimal, bound: &Decimal) 
         Comparison::Gt => value > bound,
         Comparison::Gte => value >= bound,
     }
+}
+
+/// A byte that is no UTF-8 stands as one U+FFFD, as `?` of a wildcard takes it: else `.` and `[^x]` would stop
+/// at it, and one such byte in an argument would hide the whole from a rule.
+fn regex_holds(regex: &meta::Regex, raw: &[u8]) -> bool {
+    if std::str::from_utf8(raw).is_ok() {
+        return regex.is_match(raw);
+    }
+    let mut text = String::with_capacity(raw.len() + 16);
+    for chunk in raw.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    regex.is_match(text.as_bytes())
 }
 
 /// Bytes in, Unicode on; a match may lie among bytes that are no UTF-8. Limited to [`REGEX_BYTES_MAX`].

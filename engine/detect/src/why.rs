@@ -82,31 +82,40 @@ impl Why {
             selections: Vec::new(),
         };
         self.bytes += size(&shown_view);
-        for hit in walk.explain() {
-            let (found, cut) = shown_match(&hit, &subject);
-            let name = &walk.rule.detection.selections[hit.selection.0 as usize].name;
-            let opens = shown_view
+        let hits = walk.explain();
+        let name_of = |hit: &Hit<'_>| {
+            let selections = &walk.rule.detection.selections;
+            selections[hit.selection.0 as usize].name.to_string()
+        };
+        // Every selection shows one match before any shows a second, so that the limit hides none of them.
+        let is_first = |at: usize| {
+            hits[..at]
+                .iter()
+                .all(|hit| hit.selection != hits[at].selection)
+        };
+        let (firsts, others): (Vec<usize>, Vec<usize>) =
+            (0..hits.len()).partition(|at| is_first(*at));
+        for at in firsts.iter().chain(&others) {
+            let (found, cut) = shown_match(&hits[*at], &subject);
+            let name = name_of(&hits[*at]);
+            let known = shown_view
                 .selections
-                .last()
-                .is_none_or(|last| *last.name != **name);
-            let more = size(&found) + if opens { name.len() + 24 } else { 1 };
+                .iter_mut()
+                .find(|selection| selection.name == name);
+            let more = size(&found) + if known.is_none() { name.len() + 24 } else { 1 };
             // The first match of all stands there in any case.
-            if self.bytes + more > self.limit
-                && !(self.views.is_empty() && shown_view.selections.is_empty())
-            {
+            if self.bytes + more > self.limit && !(self.views.is_empty() && *at == firsts[0]) {
                 self.truncated = true;
                 break;
             }
             self.bytes += more;
             self.truncated |= cut;
-            if opens {
-                shown_view.selections.push(WhySelection {
-                    name: name.to_string(),
-                    matches: Vec::new(),
-                });
-            }
-            if let Some(selection) = shown_view.selections.last_mut() {
-                selection.matches.push(found);
+            match known {
+                Some(selection) => selection.matches.push(found),
+                None => shown_view.selections.push(WhySelection {
+                    name,
+                    matches: vec![found],
+                }),
             }
         }
         self.views.push(shown_view);

@@ -378,3 +378,84 @@ fn counts_of_a_batch_name_the_newest_event_and_the_views_it_fed() {
     assert_eq!(counts.views, [2, 0, 0, 0, 0, 0, 0]);
     assert_eq!(detector.take_counts().newest_ms, None);
 }
+
+/// A rule for process creation with this selection.
+fn process_rule(selection: &str) -> String {
+    format!(
+        "title: T\nid: 5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a0ff\n\
+         logsource: {{product: linux, category: process_creation}}\ndetection: {{s: {{{selection}}}, condition: s}}\n"
+    )
+}
+
+fn alerts_of(rule: &str, line: &str) -> usize {
+    let mut alerts = Vec::new();
+    let ran = detector(&[rule]).run(&file(line, 1), &mut cache(), &mut alerts);
+    ran.expect("an event");
+    alerts.len()
+}
+
+/// Whoever writes an argument writes its bytes; one that is no UTF-8 must not end what a regular expression sees.
+#[test]
+fn a_byte_that_is_no_utf8_hides_nothing_from_a_regular_expression() {
+    let line = |argument: &str| {
+        format!(r#"{{"ID":"1700000000.123:1","EXECVE":{{"argc":2,"ARGV":["{argument}","|sh"]}}}}"#)
+    };
+    for pattern in [
+        "curl.*sh$",
+        "^/tmp/[^ ]*/curl",
+        "^/tmp/../curl",
+        "^/tmp/\\W\\W/curl",
+    ] {
+        let rule = process_rule(&format!(
+            "CommandLine|re: '{}'",
+            pattern.replace("\\\\", "\\")
+        ));
+        assert_eq!(alerts_of(&rule, &line("/tmp/%ff%fe/curl")), 1, "{pattern}");
+        assert_eq!(alerts_of(&rule, &line("/tmp/%ff%fe/wget")), 0, "{pattern}");
+    }
+}
+
+/// Laurel's prefix may begin like names of the kernel: those are no translations.
+#[test]
+fn a_prefix_takes_no_name_of_the_kernel_away() {
+    let line = r#"{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exit":0,"euid":0,"exe":"/usr/bin/nc","earch":"x86_64","esyscall":"execve","epid":{"EVENT_ID":"1700000000.123:1"},"euid":0},"EXECVE":{"argc":1,"ARGV":["nc"]}}"#;
+    assert_eq!(alerts_of(&process_rule("Image: /usr/bin/nc"), line), 1);
+    let native = |selection: &str| {
+        format!(
+            "title: T\nid: 5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a0fe\nlogsource: {{product: linux, service: laurel}}\n\
+             detection: {{s: {{{selection}}}, condition: s}}\n"
+        )
+    };
+    let line =
+        r#"{"ID":"1700000000.123:1","OBJ_PID":[{"opid":7,"x_opid":{"EVENT_ID":"1.000:1"}}]}"#;
+    assert_eq!(
+        alerts_of(&native("OBJ_PID.x_opid.EVENT_ID: '1.000:1'"), line),
+        1
+    );
+}
+
+/// The limit on `why` hides no selection that fits once.
+#[test]
+fn every_selection_shows_a_match_before_any_shows_a_second() {
+    let rule = "
+title: T
+id: 5a4c1c43-3a6f-4a0e-8b6b-1f4f2ed5a0fd
+logsource: {product: linux, category: process_creation}
+detection:
+  many: {CommandLine|contains: [aa, ab, ac, ad, ae, af, ag, ah, ai, aj]}
+  last: {CommandLine|contains: zz}
+  condition: many and last
+";
+    let words = "aa ab ac ad ae af ag ah ai aj zz".repeat(20);
+    let line = format!(r#"{{"ID":"1700000000.123:1","EXECVE":{{"argc":1,"ARGV":["{words}"]}}}}"#);
+    let mut alerts = Vec::new();
+    let ran = detector(&[rule]).run(&file(&line, 1), &mut cache(), &mut alerts);
+    ran.expect("an event");
+    let selections = &alerts[0].why[0].selections;
+    let names: Vec<&str> = selections
+        .iter()
+        .map(|selection| selection.name.as_str())
+        .collect();
+    assert_eq!(names, ["many", "last"]);
+    assert!(selections[0].matches.len() > 1 && alerts[0].why_truncated);
+}

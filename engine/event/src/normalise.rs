@@ -188,7 +188,9 @@ impl Pass<'_> {
             while let Some(member) = members.next(self.normal) {
                 let key = self.normal.node(member).key;
                 let prefix_bytes = self.normal.bytes(self.text, prefix);
-                if key.len <= prefix.len || !key.of(self.text).starts_with(prefix_bytes) {
+                // A name of auditd's own that happens to begin like the prefix is no translation.
+                let own = self.normal.symbol(member).index() < Known::COUNT;
+                if own || key.len <= prefix.len || !key.of(self.text).starts_with(prefix_bytes) {
                     continue;
                 }
                 if renamed == TRANSLATIONS_MAX {
@@ -228,13 +230,28 @@ impl Pass<'_> {
             return (!prefix.is_empty()).then(|| self.normal.store(prefix.as_bytes()));
         }
         if self.normal.syscall == NONE {
-            let record = self.normal.records.first()?.node;
-            return self.common_prefix(record, |kind, suffix| {
-                kind == Kind::Object && suffix == b"pid"
-            });
+            return self.prefix_of_pid();
         }
         self.common_prefix(self.normal.syscall, |kind, _| {
             matches!(kind, Kind::String | Kind::Object)
+        })
+    }
+
+    /// Without SYSCALL: what stands before `pid` in the name of an object, in a record that has a `pid` of its
+    /// own (`USER_*` events).
+    fn prefix_of_pid(&self) -> Option<Span> {
+        const PID: Symbol = Known::PidNumber.symbol();
+        let record = self.normal.records.first()?.node;
+        let mut members = self.normal.children(record);
+        let mut has_pid = false;
+        while let Some(member) = members.next(self.normal) {
+            has_pid |= self.normal.symbol(member) == PID;
+        }
+        if !has_pid {
+            return None;
+        }
+        self.common_prefix(record, |kind, suffix| {
+            kind == Kind::Object && suffix == b"pid"
         })
     }
 

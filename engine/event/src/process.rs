@@ -96,6 +96,12 @@ impl ProcessCache {
         }
     }
 
+    /// Gives it another limit; the oldest entries go at once if it is lower.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        self.evict();
+    }
+
     /// Entries held.
     pub fn len(&self) -> usize {
         self.order.len()
@@ -417,5 +423,25 @@ mod tests {
         let mut one = ProcessCache::new(1 << 20, 10);
         open(&mut one, "h", id(0, 0), "x");
         assert_eq!(cache.bytes(), one.bytes());
+    }
+
+    #[test]
+    fn a_lower_limit_holds_at_once() {
+        let mut cache = ProcessCache::new(1 << 20, DAY_MS);
+        for serial in 0..100 {
+            open(&mut cache, "h", id(1_000, serial), "sleep 1");
+        }
+        let half = cache.bytes() / 2;
+        cache.set_max_bytes(half);
+        assert!(
+            cache.bytes() <= half && cache.len() >= 40,
+            "{} entries",
+            cache.len()
+        );
+        assert_eq!(
+            command_line(&cache, "h", id(1_000, 99), 1_000).as_deref(),
+            Some("sleep 1")
+        );
+        assert_eq!(command_line(&cache, "h", id(1_000, 0), 1_000), None);
     }
 }

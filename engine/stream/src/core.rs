@@ -166,7 +166,7 @@ impl Core {
     }
 
     /// A partition is ours.
-    pub(crate) fn assign(&mut self, partition: PartitionId, beginning: Beginning, assigned: usize) {
+    pub(crate) fn assign(&mut self, partition: PartitionId, beginning: Beginning) {
         let Beginning {
             start,
             from,
@@ -193,10 +193,22 @@ impl Core {
             start,
             (from < start).then_some(from),
         );
-        self.tell(
-            partition,
-            Task::Assign(partition, self.cache_bytes / assigned.max(1)),
-        );
+        self.tell(partition, Task::Assign(partition, self.cache_share()));
+    }
+
+    /// Bytes of one partition's process cache: all of them share what the instance may have.
+    fn cache_share(&self) -> usize {
+        self.cache_bytes / self.ledger.assigned().len().max(1)
+    }
+
+    /// Partitions have come or gone: their caches share anew.
+    pub(crate) fn share_caches(&mut self) {
+        let share = self.cache_share();
+        for worker in &self.workers {
+            if worker.send(Task::Share(share)).is_err() {
+                self.fault.get_or_insert(ServeError::WorkerDied);
+            }
+        }
     }
 
     /// Records of this partition were deleted before they were read.

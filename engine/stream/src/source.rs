@@ -133,10 +133,10 @@ impl Assignments {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
             _ => consumer.assign(&list)?,
         }
-        let assigned = core.ledger.assigned().len() + partitions.len();
         for (partition, beginning) in partitions {
-            core.assign(partition, beginning, assigned);
+            core.assign(partition, beginning);
         }
+        core.share_caches();
         self.telemetry.joined();
         pause_or_resume(core.paused, consumer, &list)
     }
@@ -159,6 +159,7 @@ impl Assignments {
         for partition in partitions {
             core.revoke(partition, drained);
         }
+        core.share_caches();
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
             _ => consumer.unassign(),

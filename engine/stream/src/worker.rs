@@ -19,6 +19,8 @@ use crate::telemetry::Telemetry;
 pub(crate) enum Task {
     /// A partition is ours: its process cache starts empty, with this many bytes.
     Assign(PartitionId, usize),
+    /// From now on each process cache may have this many bytes: partitions have come or gone.
+    Share(usize),
     /// Lines to evaluate.
     Batch(Batch),
     /// The partition is gone: forget its processes.
@@ -62,6 +64,11 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
             Task::Assign(partition, bytes) => {
                 let cache = ProcessCache::new(bytes, shared.cache_max_age_ms);
                 worker.caches.insert(partition, cache);
+            }
+            Task::Share(bytes) => {
+                for cache in worker.caches.values_mut() {
+                    cache.set_max_bytes(bytes);
+                }
             }
             Task::Revoke(partition) => {
                 worker.caches.remove(&partition);
