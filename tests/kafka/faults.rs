@@ -2,12 +2,13 @@
 //! brokers that are away, members of the same name, transactions in the input.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::AdminOptions;
-use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::fleet::{self, PARTITIONS, Sent, Setting};
 use super::harness::{self, Broker};
@@ -92,6 +93,8 @@ fn a_record_too_large_for_its_topic_is_cut_and_arrives() {
     fleet::produce(broker, &setting.input, &sent);
     let pythia = setting.start("one", "");
     fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    let cuts = pythia.metric(r#"pythia_limits_total{limit="message_bytes"}"#);
+    assert!(cuts >= Some(3.0), "each cut counts: {cuts:?}");
     pythia.stop();
     let alerts = fleet::read_all(broker, &setting.alerts);
     assert_eq!(alerts.len(), 2);
@@ -278,4 +281,55 @@ fn aborted_lines_are_not_read_and_markers_leave_no_lag() {
         6,
         "{summary:?}"
     );
+}
+
+/// The group has read up to behind the parent's start, hours ago. Who goes on there reads the minutes
+/// before that offset once more, not the last minutes of now, so that the child's alert names its parent.
+#[test]
+fn a_partition_that_lags_for_hours_knows_the_processes_from_before_its_start() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let setting = Setting::new(broker, "warmup");
+    let parent = r#"{"ID":"1700000000.100:10","SYSCALL":{"PID":{"EVENT_ID":"1700000000.100:10","comm":"sh","exe":"/bin/sh"}},"EXECVE":{"argc":2,"ARGV":["sh","/opt/job"]}}"#;
+    let child = r#"{"ID":"1700000060.200:11","SYSCALL":{"PPID":{"EVENT_ID":"1700000000.100:10","comm":"sh","exe":"/bin/sh"}},"EXECVE":{"argc":3,"ARGV":["perl","-e","use Socket; exec"]}}"#;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now =
+        i64::try_from(now.expect("after 1970").as_millis()).expect("before the year 292 million");
+    let minutes_ago = |minutes: i64| now - minutes * 60_000;
+    let producer = fleet::producer(broker);
+    for (line, minutes) in [(parent, 180), (child, 179), ("{}", 90)] {
+        let record = BaseRecord::to(&setting.input).key("web-01").payload(line);
+        let sent = producer.send(record.timestamp(minutes_ago(minutes)));
+        sent.map_err(|(error, _)| error).expect("sent");
+        producer.flush(Duration::from_secs(20)).expect("delivered");
+    }
+    let records = fleet::read_all(broker, &setting.input);
+    let mut behind_parent = TopicPartitionList::new();
+    behind_parent
+        .add_partition_offset(&setting.input, records[0].partition, Offset::Offset(1))
+        .expect("a valid offset");
+    let mut group = broker.client();
+    let group: BaseConsumer = group
+        .set("group.id", &setting.group)
+        .create()
+        .expect("a consumer");
+    group
+        .commit(&behind_parent, CommitMode::Sync)
+        .expect("an empty group takes offsets");
+    drop(group);
+
+    let pythia = setting.start("one", "");
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    assert_eq!(pythia.metric("pythia_warmup_lines_total"), Some(1.0));
+    let summary = pythia.stop();
+    let read: u64 = summary.iter().filter_map(|p| p["read"].as_u64()).sum();
+    assert_eq!(read, 2, "warm-up lines do not count as read");
+    let alerts = fleet::read_all(broker, &setting.alerts);
+    let parents: Vec<_> = alerts
+        .iter()
+        .map(|alert| alert.json()["process"]["parent"]["command_line"].clone())
+        .collect();
+    assert!(!parents.is_empty());
+    assert!(parents.iter().all(|p| p == "sh /opt/job"), "{parents:?}");
 }

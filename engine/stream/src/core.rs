@@ -295,17 +295,15 @@ impl Core {
             Report::Delivered(partition, batch) => self.ledger.delivered(partition, batch),
             Report::Undelivered(partition, batch, undelivered) => {
                 let topic = undelivered.topic().to_owned();
-                if let Err(error) = self
-                    .shared
-                    .sink
-                    .retry(undelivered, Origin { partition, batch })
-                {
-                    self.ledger.failed(partition, batch);
-                    self.telemetry.undelivered(&topic, &error);
-                    self.fault.get_or_insert(ServeError::Undelivered {
-                        topic,
-                        source: error,
-                    });
+                let origin = Origin { partition, batch };
+                match self.shared.sink.retry(undelivered, origin) {
+                    Ok(()) => self.telemetry.cut(&topic),
+                    Err(source) => {
+                        self.ledger.failed(partition, batch);
+                        self.telemetry.undelivered(&topic, &source);
+                        let fault = ServeError::Undelivered { topic, source };
+                        self.fault.get_or_insert(fault);
+                    }
                 }
             }
         }

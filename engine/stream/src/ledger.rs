@@ -269,6 +269,13 @@ impl Ledger {
         self.open.get(&partition).map(|open| open.next)
     }
 
+    /// Every assigned partition with the lowest offset that has not been taken.
+    pub fn positions(&self) -> Vec<(PartitionId, i64)> {
+        let open = self.open.iter();
+        open.map(|(partition, open)| (*partition, open.next))
+            .collect()
+    }
+
     /// Counts of every partition that this process has had.
     pub fn counts(&self) -> &BTreeMap<PartitionId, Counts> {
         &self.counts

@@ -198,7 +198,10 @@ impl Options {
             .set("message.max.bytes", "33554432");
         apply(&mut config, &self.raw);
         apply(&mut config, &self.raw_producer);
-        config.set("enable.idempotence", "true").set("acks", "all");
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("statistics.interval.ms", "5000");
         config
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use detect::{Alert, Source};
 use event::Fault;
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{
     BorrowedHeaders, DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders,
 };
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Statistics};
 use serde_json::Value;
 
 use crate::batch::{Batch, Record};
@@ -287,6 +287,11 @@ struct Deliveries {
 }
 
 impl ClientContext for Deliveries {
+    fn stats(&self, statistics: Statistics) {
+        let bytes = i64::try_from(statistics.msg_size).unwrap_or(i64::MAX);
+        self.telemetry.queue_bytes.set(bytes);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         self.telemetry.client_error("producer", &error, reason);
     }

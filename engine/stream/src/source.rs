@@ -89,7 +89,8 @@ impl Assignments {
     /// Commits everything and asks the broker whether it knows. A synchronous commit would wait for a
     /// broker that is away for as long as a session.
     pub(crate) fn commit_surely(&self, core: &mut Core, consumer: &Source, within: Duration) {
-        let deadline = Instant::now() + within;
+        let begun = Instant::now();
+        let deadline = begun + within;
         core.ledger.recommit();
         core.skip_markers();
         let offsets = core.ledger.commit();
@@ -105,6 +106,8 @@ impl Assignments {
                 Ok(answer == list)
             });
             if matches!(known, Ok(true)) {
+                let took = begun.elapsed().as_secs_f64();
+                self.telemetry.commit_seconds.observe(took);
                 return;
             }
             if left.is_zero() || consumer.client().fatal_error().is_some() {
@@ -245,8 +248,12 @@ impl Assignments {
                 continue;
             }
             let list = core.topics.list(&[(partition, low)]);
-            consumer.incremental_unassign(&list)?;
-            consumer.incremental_assign(&list)?;
+            if let RebalanceProtocol::Cooperative = consumer.rebalance_protocol() {
+                consumer.incremental_unassign(&list)?;
+                consumer.incremental_assign(&list)?;
+            } else {
+                consumer.assign(&core.topics.list(&core.ledger.positions()))?;
+            }
             pause_or_resume(core.paused, consumer, &list)?;
         }
         Ok(())

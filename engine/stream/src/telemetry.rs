@@ -51,6 +51,7 @@ pub struct Telemetry {
     pub(crate) alerts: IntCounter,
     pub(crate) delivery_errors: IntCounter,
     batch_seconds: Histogram,
+    pub(crate) commit_seconds: Histogram,
     decode: IntCounterVec,
     limits: IntCounterVec,
     views: IntCounterVec,
@@ -69,6 +70,7 @@ pub struct Telemetry {
     poll_errors: IntCounterVec,
     client_errors: IntCounterVec,
     pub(crate) in_flight_bytes: IntGauge,
+    pub(crate) queue_bytes: IntGauge,
     pub(crate) paused: IntGauge,
 }
 
@@ -82,6 +84,13 @@ impl Telemetry {
             .buckets(buckets);
         let batch_seconds = Histogram::with_opts(batch).expect("a valid metric");
         register(r, &batch_seconds);
+        let commit = HistogramOpts::new(
+            "pythia_kafka_commit_seconds",
+            "Time until the broker knows the offsets, at revocations and at the end",
+        )
+        .buckets(vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0]);
+        let commit_seconds = Histogram::with_opts(commit).expect("a valid metric");
+        register(r, &commit_seconds);
         Self {
             started: Instant::now(),
             polled_ms: AtomicU64::new(0),
@@ -115,6 +124,7 @@ impl Telemetry {
                 "Records that were not delivered",
             ),
             batch_seconds,
+            commit_seconds,
             decode: counters(r, "pythia_decode_total", "What decoding met", &["what"]),
             limits: counters(
                 r,
@@ -184,6 +194,11 @@ impl Telemetry {
                 "pythia_kafka_client_errors_total",
                 "Errors of the Kafka clients",
                 &["client"],
+            ),
+            queue_bytes: gauge(
+                r,
+                "pythia_kafka_queue_bytes",
+                "Bytes of alerts and dead letters not yet delivered",
             ),
             in_flight_bytes: gauge(
                 r,
@@ -377,6 +392,12 @@ impl Telemetry {
         self.lag
             .with_label_values(&[topic, &partition.to_string()])
             .set(records);
+    }
+
+    /// An alert or a dead letter was too large for its topic and was cut.
+    pub(crate) fn cut(&self, topic: &str) {
+        self.limits.with_label_values(&["message_bytes"]).inc();
+        tracing::debug!(event = "cut", topic);
     }
 
     pub(crate) fn undelivered(&self, topic: &str, error: &KafkaError) {
