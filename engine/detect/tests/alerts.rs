@@ -459,3 +459,23 @@ detection:
     assert_eq!(names, ["many", "last"]);
     assert!(selections[0].matches.len() > 1 && alerts[0].why_truncated);
 }
+
+/// A program that writes lines anew may escape what it likes; the names stay the same.
+#[test]
+fn escaped_member_names_are_the_names_they_mean() {
+    let rule = process_rule("CommandLine: nc -l");
+    let lines = [
+        r#"{"\u0049D":"1700000000.123:1","\u0045XECVE":{"argc":2,"\u0041RGV":["nc","-l"]}}"#,
+        r#"<13>Nov 24 08:35:15 web-01 laurel: {"ID":"1700000000.123:1","EXECVE":{"ARGV":["id"],"ARG\u0056":["nc","-l"]}}"#,
+        r#"{"mess\u0061ge":"{\"ID\":\"1700000000.123:1\",\"EXECV\\u0045\":{\"ARGV\":[\"nc\",\"-l\"]}}"}"#,
+    ];
+    for line in lines {
+        assert_eq!(alerts_of(&rule, line), 1, "{line}");
+    }
+    let odd = r#"{"ID":"1700000000.123:1","a\"b\\c\u0000":1,"EXECVE":{"ARGV":["nc","-l"]}}"#;
+    assert_eq!(
+        alerts_of(&rule, odd),
+        1,
+        "names that need their escapes keep them"
+    );
+}

@@ -10,10 +10,12 @@
 //! {"host":..,"laurel":{"ID":..}}                                below a member
 //! ```
 //!
-//! A string that holds JSON is unescaped into a buffer and read again, up to [`UNWRAPS`] deep.
+//! A string that holds JSON is unescaped into a buffer and read again, up to [`UNWRAPS`] deep. A text whose
+//! member names are written with escapes (`"\\u0049D"`; Laurel never does, a program that writes the line
+//! anew may) is written into the buffer with plain names, so that all behind compares names as bytes.
 
 use crate::text::{decimal, decode_into, unescape_into};
-use crate::{Fault, Kind, Origin, Profile, Tape, scan};
+use crate::{Fault, Kind, Limits, Node, Origin, Profile, Span, Tape, scan};
 
 /// How many envelopes may lie around an event, one in the other.
 const UNWRAPS: usize = 2;
@@ -49,6 +51,8 @@ pub(crate) struct Opener {
 struct Layer {
     /// The text, unless it is the line itself.
     text: Vec<u8>,
+    /// Whether it is not the line itself.
+    owned: bool,
     /// Where its JSON begins; before that lies a header.
     start: usize,
     tape: Tape,
@@ -86,13 +90,8 @@ impl Opener {
         self.way.clear();
         let start = memchr::memchr(b'{', line).ok_or(Fault::InvalidJson)?;
         let layer = &mut self.layers[0];
-        layer.start = start;
-        scan::read(
-            &line[start..],
-            &mut layer.tape,
-            &profile.limits,
-            &mut self.rescued,
-        )?;
+        (layer.start, layer.owned) = (start, false);
+        layer.read(line, &profile.limits, &mut self.rescued)?;
         self.search(line, profile, 0, Tape::ROOT)?;
         let named = self.find_host(line, profile).is_some();
         let Members { layer, node, .. } = *self.way.last().ok_or(Fault::NoEvent)?;
@@ -101,21 +100,22 @@ impl Opener {
         } else {
             origin.host.filter(|host| !host.is_empty())
         };
-        let Layer { text, start, tape } = &mut self.layers[layer];
+        let Layer {
+            text,
+            owned,
+            start,
+            tape,
+        } = &mut self.layers[layer];
         let event = tape.narrow(node);
-        let text = if layer == 0 { line } else { text };
+        let text = if *owned { text } else { line };
         let text = event.of(&text[*start..]);
         Ok(Opened { text, tape, host })
     }
 
     /// The JSON of a layer, which the spans of its tape point into.
     fn json<'a>(&'a self, line: &'a [u8], layer: usize) -> &'a [u8] {
-        let text = if layer == 0 {
-            line
-        } else {
-            &self.layers[layer].text
-        };
-        &text[self.layers[layer].start..]
+        let layer = &self.layers[layer];
+        &layer.whole(line)[layer.start..]
     }
 
     /// Looks for the event in the object at `node` and, along the profile's paths, below it. On success the
@@ -182,11 +182,12 @@ impl Opener {
             &mut text,
         );
         let inner = &mut self.layers[layer + 1];
-        inner.text = text;
+        (inner.text, inner.owned) = (text, true);
         inner.start = memchr::memchr(b'{', &inner.text).ok_or(Fault::NoEvent)?;
         let json = &inner.text[inner.start..];
         let looks_like_json = matches!(json.get(1), None | Some(b'"' | b' '));
-        scan::read(json, &mut inner.tape, &profile.limits, &mut self.rescued).map_err(|fault| {
+        let read = inner.read(line, &profile.limits, &mut self.rescued);
+        read.map_err(|fault| {
             if looks_like_json {
                 fault
             } else {
@@ -268,18 +269,57 @@ impl Opener {
             }
         }
         let header = |layer: usize| {
-            let text = if layer == 0 {
-                line
-            } else {
-                &self.layers[layer].text
-            };
-            header_host(&text[..self.layers[layer].start])
+            let layer = &self.layers[layer];
+            header_host(&layer.whole(line)[..layer.start])
         };
         let name = (0..=event.layer).rev().find_map(header)?;
         host.clear();
         host.extend_from_slice(name);
         Some(())
     }
+}
+
+impl Layer {
+    /// The text with its header.
+    fn whole<'a>(&'a self, line: &'a [u8]) -> &'a [u8] {
+        if self.owned { &self.text } else { line }
+    }
+
+    /// Reads the JSON onto the tape; where names are escaped, again with plain ones.
+    fn read(&mut self, line: &[u8], limits: &Limits, rescued: &mut u64) -> Result<(), Fault> {
+        let text = if self.owned { &self.text } else { line };
+        let (header, json) = text.split_at(self.start);
+        scan::read(json, &mut self.tape, limits, rescued)?;
+        let Some(plain) = plain_names(json, &self.tape) else {
+            return Ok(());
+        };
+        self.text = [header, &plain].concat();
+        self.owned = true;
+        scan::read(&plain, &mut self.tape, limits, rescued)
+    }
+}
+
+/// The text with its member names unescaped; `None` if none is escaped. A name that cannot stand in a JSON
+/// string without an escape stays as it is.
+fn plain_names(json: &[u8], tape: &Tape) -> Option<Vec<u8>> {
+    memchr::memchr(b'\\', json)?;
+    let is_escaped = |node: &&Node| node.key != Span::NONE && node.key.of(json).contains(&b'\\');
+    let mut escaped = tape.nodes.iter().filter(is_escaped).peekable();
+    escaped.peek()?;
+    let (mut plain, mut read) = (Vec::with_capacity(json.len()), 0);
+    for node in escaped {
+        let (from, raw) = (node.key.offset as usize, node.key.of(json));
+        let mut name = Vec::new();
+        unescape_into(raw, &mut name);
+        let fits = name
+            .iter()
+            .all(|byte| *byte >= b' ' && !matches!(byte, b'"' | b'\\'));
+        plain.extend_from_slice(&json[read..from]);
+        plain.extend_from_slice(if fits { &name } else { raw });
+        read = from + raw.len();
+    }
+    plain.extend_from_slice(&json[read..]);
+    Some(plain)
 }
 
 /// Whether this is an id as Laurel writes it: `^\d+\.\d{3}:\d+$`.
