@@ -69,6 +69,14 @@ pub(crate) fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         ("invalid_json", random),
         (
             "truncated",
+            [
+                &br#"{"ID":"1700000000.123:4711","EXECVE":{"ARGV":[""#[..],
+                &[b'a'; 3_000_000],
+            ]
+            .concat(),
+        ),
+        (
+            "truncated",
             br#"{"ID":"1700000000.123:4711","SYSCALL":{"arch":"0xc000"#.to_vec(),
         ),
         (
