@@ -4,6 +4,7 @@
 mod faults;
 mod fleet;
 mod harness;
+mod poison;
 mod safety;
 
 use std::collections::BTreeMap;

@@ -1,15 +1,25 @@
 //! A batch: consecutive records of one partition, copied once out of the client's memory.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::message::{
-    BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders,
+    BorrowedHeaders, BorrowedMessage, Header, Headers, Message as _, OwnedHeaders,
 };
 
 use crate::ledger::{BatchId, PartitionId};
 
 /// Names of record headers that may carry the host, first found.
 const HOST_HEADERS: [&str; 3] = ["host", "hostname", "host.name"];
+
+/// The headers whose names are text. Kafka takes any bytes as a name; the client panics on those that
+/// are no UTF-8 and offers no other way to read them, and one such record must not end the service.
+pub(crate) fn readable<H: Headers>(headers: &H) -> impl Iterator<Item = Header<'_, &[u8]>> {
+    (0..headers.count()).filter_map(|index| {
+        let read = AssertUnwindSafe(|| headers.try_get(index));
+        catch_unwind(read).ok().flatten()
+    })
+}
 
 /// A piece of a batch's arena.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +74,7 @@ impl Batch {
         let headers = message.headers();
         let host = headers.and_then(|headers| {
             HOST_HEADERS.iter().find_map(|name| {
-                headers
-                    .iter()
+                readable(headers)
                     .find(|h| h.key == *name)
                     .and_then(|h| h.value)
             })
@@ -139,5 +148,5 @@ impl Batch {
 
 fn header_bytes(headers: &BorrowedHeaders) -> usize {
     let bytes = |header: Header<'_, &[u8]>| header.key.len() + header.value.map_or(0, <[u8]>::len);
-    headers.iter().map(bytes).sum()
+    readable(headers).map(bytes).sum()
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use crate::ServeError;
 use crate::batch::Batch;
 use crate::ledger::{Admission, BatchId, Ledger, PartitionId};
-use crate::sink::Origin;
+use crate::sink::{Origin, Retried, Undelivered};
 use crate::telemetry::Telemetry;
 use crate::topics::Topics;
 use crate::worker::{Report, Shared, Task};
+use crate::{ServeError, Stop};
 
 /// A partition whose process cache is being filled.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +52,14 @@ pub(crate) struct Core {
     warmups: BTreeMap<PartitionId, Warmup>,
     /// Ends that were reached behind the last record taken: what lies between holds no records.
     ends: BTreeMap<PartitionId, i64>,
+    /// Records that found the producer's queue full when they were tried again.
+    waiting: Vec<(Origin, Undelivered)>,
     next_batch: u64,
     batch_bytes: usize,
     warmup_bytes: u64,
     cache_bytes: usize,
+    shutdown_deadline: Duration,
+    stop: Stop,
     workers: Vec<Sender<Task>>,
     reports: Receiver<Report>,
     shared: Arc<Shared>,
@@ -68,6 +72,7 @@ impl Core {
         workers: Vec<Sender<Task>>,
         reports: Receiver<Report>,
         shared: Arc<Shared>,
+        stop: Stop,
     ) -> Self {
         Self {
             ledger: Ledger::default(),
@@ -80,10 +85,13 @@ impl Core {
             warming_bytes: 0,
             warmups: BTreeMap::new(),
             ends: BTreeMap::new(),
+            waiting: Vec::new(),
             next_batch: 0,
             batch_bytes: options.batch_bytes,
             warmup_bytes: options.warmup_bytes,
             cache_bytes: options.process_cache_bytes,
+            shutdown_deadline: options.shutdown_deadline,
+            stop,
             workers,
             reports,
             telemetry: Arc::clone(&shared.telemetry),
@@ -211,6 +219,17 @@ impl Core {
         }
     }
 
+    /// Retention has overtaken this partition: it goes on at `low`. Lines that would only have warmed up
+    /// are not lost.
+    pub(crate) fn overtaken(&mut self, partition: PartitionId, next: i64, low: i64) {
+        let warmup = self.warmups.get(&partition);
+        let counted = warmup.map_or(next, |warmup| warmup.start.max(next));
+        if counted < low {
+            self.lose(partition, low - counted);
+        }
+        self.ledger.jump(partition, low);
+    }
+
     /// Records of this partition were deleted before they were read.
     pub(crate) fn lose(&mut self, partition: PartitionId, records: i64) {
         *self.lost.entry(partition).or_default() += records;
@@ -234,6 +253,13 @@ impl Core {
         }
     }
 
+    /// This time, or what a service that is to end has left.
+    pub(crate) fn before_the_end(&self, within: Duration) -> Duration {
+        self.stop.since().map_or(within, |since| {
+            within.min(self.shutdown_deadline.saturating_sub(since.elapsed()))
+        })
+    }
+
     /// Hands out what is open and waits for what is in flight: whether all came back in time.
     pub(crate) fn drain(&mut self, partitions: &[PartitionId], within: Duration) -> bool {
         for partition in partitions {
@@ -246,6 +272,10 @@ impl Core {
                 .all(|partition| core.ledger.drained(*partition))
         };
         while !drained(self) {
+            // Once the service is to end, the last quarter of its time is for committing and leaving.
+            let deadline = self.stop.since().map_or(deadline, |since| {
+                deadline.min(since + self.shutdown_deadline * 3 / 4)
+            });
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.fault.is_some() {
                 return false;
@@ -268,6 +298,9 @@ impl Core {
 
     /// Takes what has come back so far.
     pub(crate) fn take_reports(&mut self) {
+        for (origin, undelivered) in std::mem::take(&mut self.waiting) {
+            self.retry(undelivered, origin);
+        }
         while let Ok(report) = self.reports.try_recv() {
             self.apply(report);
         }
@@ -294,18 +327,29 @@ impl Core {
             Report::Warmed(bytes) => self.warming_bytes -= bytes,
             Report::Delivered(partition, batch) => self.ledger.delivered(partition, batch),
             Report::Undelivered(partition, batch, undelivered) => {
-                let topic = undelivered.topic().to_owned();
-                let origin = Origin { partition, batch };
-                match self.shared.sink.retry(undelivered, origin) {
-                    Ok(()) => self.telemetry.cut(&topic),
-                    Err(source) => {
-                        self.ledger.failed(partition, batch);
-                        self.telemetry.undelivered(&topic, &source);
-                        let fault = ServeError::Undelivered { topic, source };
-                        self.fault.get_or_insert(fault);
-                    }
-                }
+                self.retry(undelivered, Origin { partition, batch });
             }
+        }
+    }
+
+    fn retry(&mut self, undelivered: Undelivered, origin: Origin) {
+        let topic = undelivered.topic().to_owned();
+        let cut = match self.shared.sink.retry(undelivered, origin) {
+            Ok(Retried::Sent { cut }) => cut,
+            Ok(Retried::Waits(undelivered, cut)) => {
+                self.waiting.push((origin, undelivered));
+                cut
+            }
+            Err(source) => {
+                self.ledger.failed(origin.partition, origin.batch);
+                self.telemetry.undelivered(&topic, &source);
+                let fault = ServeError::Undelivered { topic, source };
+                self.fault.get_or_insert(fault);
+                return;
+            }
+        };
+        if cut {
+            self.telemetry.cut(&topic);
         }
     }
 

@@ -1,9 +1,8 @@
 //! The service: one thread that polls, some that evaluate, and the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -63,6 +62,12 @@ pub enum ServeError {
         #[source]
         source: KafkaError,
     },
+    /// What Pythia writes would be read as events.
+    #[error("alerts or dead letters go to topic {topic}, which kafka.input reads as events")]
+    OwnOutput {
+        /// Topic.
+        topic: String,
+    },
     /// An alert or a dead letter cannot be delivered; its line stays uncommitted.
     #[error("a record for topic {topic} cannot be delivered; its lines will be read again")]
     Undelivered {
@@ -89,7 +94,7 @@ pub enum ServeError {
 
 /// Asks a running service to end. Cloned freely; setting it is safe in a signal handler's thread.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<OnceLock<Instant>>);
 
 impl Stop {
     /// Not set.
@@ -99,12 +104,17 @@ impl Stop {
 
     /// The service is to end.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.set(Instant::now()).ok();
     }
 
     /// Whether it is.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.since().is_some()
+    }
+
+    /// When it was first set: the deadline counts from there, not from when that was noticed.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.0.get().copied()
     }
 }
 
@@ -154,8 +164,8 @@ pub fn serve(
         limits: options.limits,
     });
     let (tasks, threads) = start_workers(options.threads.max(1), &shared, &report_sender)?;
-    let core = Core::new(options, tasks, reports, Arc::clone(&shared));
-    let assignments = Assignments::new(options, core, Arc::clone(&telemetry));
+    let core = Core::new(options, tasks, reports, Arc::clone(&shared), stop.clone());
+    let assignments = Assignments::new(options, core, Arc::clone(&telemetry), stop.clone());
     let consumer: Source = options
         .consumer()
         .create_with_context(assignments)
@@ -172,10 +182,9 @@ pub fn serve(
     if ended.is_err() {
         telemetry.failed();
     }
-    let within = if ended.is_ok() {
-        options.shutdown_deadline
-    } else {
-        FAULT_DRAIN
+    let within = match (&ended, stop.since()) {
+        (Ok(()), Some(since)) => options.shutdown_deadline.saturating_sub(since.elapsed()),
+        _ => FAULT_DRAIN,
     };
     let summary = shut_down(consumer, &shared, threads, within);
     for partition in &summary {
@@ -263,11 +272,17 @@ fn poll_until_stop(
                 return Err(ServeError::Fatal { source: error });
             }
             Some(Err(error))
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) =>
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::LogTruncation)
+                ) =>
             {
                 telemetry.poll_error(&error);
-                let restarted = assignments.restart_out_of_range(consumer);
-                restarted.map_err(|source| ServeError::Assignment { source })?;
+                if let Err(source) = assignments.restart_out_of_range(consumer)
+                    && !stop.is_set()
+                {
+                    return Err(ServeError::Assignment { source });
+                }
             }
             Some(Err(error)) => telemetry.poll_error(&error),
             None => {
@@ -403,8 +418,12 @@ fn shut_down(
         consumer.poll(POLL);
     }
     shared.sink.flush(left());
+    while !threads.iter().all(JoinHandle::is_finished) && !left().is_zero() {
+        thread::sleep(POLL);
+    }
     for thread in threads {
-        if thread.join().is_err() {
+        // One that is still busy ends with the process; its batch is not committed.
+        if thread.is_finished() && thread.join().is_err() {
             tracing::error!(event = "worker_died");
         }
     }

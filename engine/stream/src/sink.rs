@@ -8,14 +8,12 @@ use std::time::Duration;
 use detect::{Alert, Source};
 use event::Fault;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{
-    BorrowedHeaders, DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders,
-};
+use rdkafka::message::{BorrowedHeaders, DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Statistics};
 use serde_json::Value;
 
-use crate::batch::{Batch, Record};
+use crate::batch::{Batch, Record, readable};
 use crate::ledger::{BatchId, PartitionId};
 use crate::options::Options;
 use crate::telemetry::Telemetry;
@@ -82,6 +80,15 @@ impl Undelivered {
     pub(crate) fn topic(&self) -> &str {
         &self.record.topic
     }
+}
+
+/// What became of a retry; `cut` where the record lost a part.
+#[derive(Debug)]
+pub(crate) enum Retried {
+    /// It is on its way again.
+    Sent { cut: bool },
+    /// The queue is full, or it is still too large: later.
+    Waits(Undelivered, bool),
 }
 
 /// A record on its way out, owned: it can be sent again, cut.
@@ -219,21 +226,36 @@ impl Sink {
         1
     }
 
-    /// Tries a record again that its topic found too large, with half of the event or line. `Err`: it
-    /// cannot be delivered.
-    pub(crate) fn retry(&self, undelivered: Undelivered, origin: Origin) -> Result<(), KafkaError> {
+    /// Tries a record again that its topic found too large, with half of the event or line, or that waited
+    /// for room in the queue. Does not wait itself: the thread that polls calls it. `Err`: it cannot be
+    /// delivered.
+    pub(crate) fn retry(
+        &self,
+        undelivered: Undelivered,
+        origin: Origin,
+    ) -> Result<Retried, KafkaError> {
         let Undelivered { error, record } = undelivered;
-        if !too_large(&error) {
-            return Err(error);
-        }
-        let cut = if record.topic == self.alerts {
+        let again = if queue_is_full(&error) && !self.is_abandoned() {
+            Some(record)
+        } else if !too_large(&error) {
+            None
+        } else if record.topic == self.alerts {
             cut_alert(&record)
         } else {
             cut_dead_letter(&record)
         };
-        let Some(record) = cut else { return Err(error) };
-        self.send(record, origin);
-        Ok(())
+        let Some(record) = again else {
+            return Err(error);
+        };
+        let cut = too_large(&error);
+        match self.try_send(&record, origin) {
+            Ok(()) => Ok(Retried::Sent { cut }),
+            // Both come again as if they had been reported.
+            Err(error) if queue_is_full(&error) || too_large(&error) => {
+                Ok(Retried::Waits(Undelivered { error, record }, cut))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits until everything is delivered or the time is over.
@@ -242,41 +264,45 @@ impl Sink {
         self.producer.flush(within).ok();
     }
 
-    /// From now on a full queue is an undelivered record.
+    /// From now on a full queue is an undelivered record, and workers leave what they have.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nobody waits for deliveries any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
     fn send(&self, record: Outgoing, origin: Origin) {
         loop {
-            let base = BaseRecord::with_opaque_to(&record.topic, Box::new(origin))
-                .headers(record.headers.clone());
-            let base = match &record.key {
-                Some(key) => base.key(key.as_slice()),
-                None => base,
+            let Err(error) = self.try_send(&record, origin) else {
+                return;
             };
-            let base = match &record.value {
-                Some(value) => base.payload(value.as_slice()),
-                None => base,
-            };
-            let error = match self.producer.send(base) {
-                Ok(()) => return,
-                Err((error, _)) => error,
-            };
-            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            if full && !self.abandoned.load(Ordering::Relaxed) {
+            if queue_is_full(&error) && !self.is_abandoned() {
                 std::thread::sleep(FULL_QUEUE_PAUSE);
                 continue;
             }
-            let report = Report::Undelivered(
-                origin.partition,
-                origin.batch,
-                Undelivered { error, record },
-            );
+            let undelivered = Undelivered { error, record };
+            let report = Report::Undelivered(origin.partition, origin.batch, undelivered);
             // The receiver goes away only at the end of the process.
             self.reports.send(report).ok();
             return;
         }
+    }
+
+    fn try_send(&self, record: &Outgoing, origin: Origin) -> Result<(), KafkaError> {
+        let base = BaseRecord::with_opaque_to(&record.topic, Box::new(origin))
+            .headers(record.headers.clone());
+        let base = match &record.key {
+            Some(key) => base.key(key.as_slice()),
+            None => base,
+        };
+        let base = match &record.value {
+            Some(value) => base.payload(value.as_slice()),
+            None => base,
+        };
+        self.producer.send(base).map_err(|(error, _)| error)
     }
 }
 
@@ -325,6 +351,10 @@ impl ProducerContext for Deliveries {
         };
         self.reports.send(report).ok();
     }
+}
+
+fn queue_is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
 fn too_large(error: &KafkaError) -> bool {
@@ -377,7 +407,7 @@ fn cut_dead_letter(record: &Outgoing) -> Option<Outgoing> {
                 key: LEFT_OUT,
                 value: Some("key, headers"),
             });
-            for header in record.headers.iter() {
+            for header in readable(&record.headers) {
                 if header.key.starts_with("pythia.") {
                     headers = headers.insert(header);
                 }
@@ -392,7 +422,7 @@ fn cut_dead_letter(record: &Outgoing) -> Option<Outgoing> {
 }
 
 fn has_header(headers: &OwnedHeaders, key: &str) -> bool {
-    headers.iter().any(|header| header.key == key)
+    readable(headers).any(|header| header.key == key)
 }
 
 /// The reason in words.
@@ -410,6 +440,7 @@ fn reason(fault: Fault) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::message::Headers as _;
 
     fn dead_letter(value: &[u8]) -> Outgoing {
         let headers = OwnedHeaders::new()

@@ -13,17 +13,17 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Offset, Statistics};
 
-use crate::ServeError;
 use crate::core::{Beginning, Core};
 use crate::ledger::PartitionId;
 use crate::options::{Options, Start};
 use crate::telemetry::{Telemetry, ends, now_ms};
+use crate::{ServeError, Stop};
 
 /// How long a broker may take to answer while partitions are assigned, per question.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often a question is repeated before the assignment fails.
-const QUESTIONS: usize = 6;
+const QUESTIONS: usize = 20;
 
 /// Every how many asynchronous commits all offsets are sent, not only those that have grown.
 const REPEAT_COMMITS: usize = 10;
@@ -46,17 +46,26 @@ pub(crate) struct Assignments {
     start: Start,
     warmup: Duration,
     drain_within: Duration,
+    outputs: [String; 2],
+    stop: Stop,
     telemetry: Arc<Telemetry>,
 }
 
 impl Assignments {
-    pub(crate) fn new(options: &Options, core: Core, telemetry: Arc<Telemetry>) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        core: Core,
+        telemetry: Arc<Telemetry>,
+        stop: Stop,
+    ) -> Self {
         Self {
             core: Mutex::new(core),
             commits: AtomicUsize::new(0),
             start: options.start,
             warmup: options.warmup,
             drain_within: options.drain_deadline(),
+            outputs: [options.alerts.clone(), options.dead_letters.clone()],
+            stop,
             telemetry,
         }
     }
@@ -123,6 +132,11 @@ impl Assignments {
     fn assign(&self, consumer: &Source, list: &mut TopicPartitionList) -> KafkaResult<()> {
         let beginnings = self.beginnings(consumer, list)?;
         let core = &mut *self.core();
+        let mut topics = beginnings.iter().map(|((topic, _), _)| topic);
+        if let Some(topic) = topics.find(|topic| self.outputs.contains(topic)) {
+            let topic = topic.clone();
+            core.fault.get_or_insert(ServeError::OwnOutput { topic });
+        }
         let partitions: Vec<(PartitionId, Beginning)> = beginnings
             .into_iter()
             .map(|((topic, partition), beginning)| (core.topics.id(&topic, partition), beginning))
@@ -156,7 +170,8 @@ impl Assignments {
             false
         } else {
             let drained = core.drain(&partitions, self.drain_within);
-            self.commit_surely(core, consumer, self.drain_within / 4);
+            let within = core.before_the_end(self.drain_within / 4);
+            self.commit_surely(core, consumer, within);
             drained
         };
         for partition in partitions {
@@ -178,12 +193,12 @@ impl Assignments {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let committed = patiently(|| committed_offsets(consumer, list))?;
+        let committed = self.patiently(|| committed_offsets(consumer, list))?;
         let mut beginnings = Vec::new();
         for element in committed.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let (low, high) =
-                patiently(|| consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN))?;
+                self.patiently(|| consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN))?;
             let mut beginning = begin(element.offset(), low, high, self.start);
             if let Offset::Offset(offset) = element.offset()
                 && offset > high
@@ -224,6 +239,20 @@ impl Assignments {
             .flatten()
     }
 
+    /// Asks again while the broker is away, unless the service is to end.
+    fn patiently<T>(&self, question: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match question() {
+                Err(_) if tries < QUESTIONS && !self.stop.is_set() => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// The position of some partition does not exist: retention overtook it, or its topic was cut or made
     /// anew. It goes on at the low watermark; records that are gone are counted.
     pub(crate) fn restart_out_of_range(&self, consumer: &Source) -> KafkaResult<()> {
@@ -231,19 +260,28 @@ impl Assignments {
         core.flush_all();
         for partition in core.ledger.assigned() {
             let topic = Arc::clone(core.topics.name(partition));
-            let (low, high) = patiently(|| {
+            let (low, high) = self.patiently(|| {
                 consumer.fetch_watermarks(&topic, partition.partition, ANSWER_WITHIN)
             })?;
             let Some(next) = core.ledger.next(partition) else {
                 continue;
             };
             if next < low {
-                core.lose(partition, low - next);
-                core.ledger.jump(partition, low);
+                core.overtaken(partition, next, low);
             } else if next > high {
                 self.telemetry
                     .beyond_end(&topic, partition.partition, next, high);
-                core.ledger.assign(partition, low, low, false);
+                // All that is known of it goes, the end that was reached too.
+                core.revoke(partition, false);
+                core.assign(
+                    partition,
+                    Beginning {
+                        start: low,
+                        from: low,
+                        lost: 0,
+                        committed: false,
+                    },
+                );
             } else {
                 continue;
             }
@@ -331,18 +369,6 @@ fn warmup_offset(
         }
     }
     below_start(after - warmup_ms)
-}
-
-/// Asks again while the broker is away.
-fn patiently<T>(question: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match question() {
-            Err(_) if tries < QUESTIONS => std::thread::sleep(Duration::from_millis(200)),
-            answer => return answer,
-        }
-    }
 }
 
 impl ClientContext for Assignments {

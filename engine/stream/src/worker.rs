@@ -60,6 +60,9 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
         shared,
     };
     for task in tasks {
+        if shared.sink.is_abandoned() {
+            continue;
+        }
         match task {
             Task::Assign(partition, bytes) => {
                 let cache = ProcessCache::new(bytes, shared.cache_max_age_ms);
