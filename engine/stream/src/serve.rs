@@ -1,6 +1,7 @@
 //! The service: one thread that polls, some that evaluate, and the end.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -87,6 +88,9 @@ pub enum ServeError {
     /// A worker thread ended.
     #[error("a worker thread has ended; the log says why")]
     WorkerDied,
+    /// The polling thread panicked: a programmer's error, here or in the client library.
+    #[error("the polling thread has panicked; the message stands above")]
+    Panicked,
     /// A thread could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -178,7 +182,14 @@ pub fn serve(
     }
     .map_err(client)?;
 
-    let ended = poll_until_stop(&consumer, options, &telemetry, &threads, stop);
+    let polled = || poll_until_stop(&consumer, options, &telemetry, &threads, stop);
+    let Ok(ended) = panic::catch_unwind(AssertUnwindSafe(polled)) else {
+        telemetry.failed();
+        // Closing the consumer would call back into the state that the panic left behind, and hang. Nothing
+        // more is committed; the lines in flight are read again by the next owner.
+        std::mem::forget(consumer);
+        return Err(ServeError::Panicked);
+    };
     if ended.is_err() {
         telemetry.failed();
     }
