@@ -41,7 +41,8 @@ pub struct Alert {
     /// Long texts of `host`, `process` or `rule.fields` were cut (they end in `…`), or left out.
     #[serde(skip_serializing_if = "is_false")]
     pub texts_truncated: bool,
-    /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string.
+    /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string. Member names that
+    /// were written with escapes stand plain.
     pub event: String,
     /// `event` has been cut to 900 KB or what was set instead (as encoded here), or further, to keep the alert below 1 MB.
     #[serde(skip_serializing_if = "is_false")]

@@ -26,7 +26,8 @@ const KEPT_BYTES: usize = 1 << 20;
 /// An event that was found in a line.
 #[derive(Debug)]
 pub(crate) struct Opened<'a> {
-    /// The Laurel object's text as it came, in the line or in the opener's buffer.
+    /// The Laurel object's text as it came but for escaped member names, in the line or in the opener's
+    /// buffer.
     pub(crate) text: &'a [u8],
     /// The tape of just this text; its root is an object.
     pub(crate) tape: &'a mut Tape,

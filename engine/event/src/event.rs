@@ -138,7 +138,8 @@ impl<'a> Event<'a> {
         self.host
     }
 
-    /// The Laurel object's text as it came, after the envelope was opened. Spans point into it.
+    /// The Laurel object's text as it came, after the envelope was opened; member names that were written
+    /// with escapes stand plain. Spans point into it.
     pub fn text(&self) -> &'a [u8] {
         self.text
     }
