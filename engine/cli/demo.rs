@@ -14,7 +14,7 @@ use console::printing::{Output, Paint, err, escaped, out, out_json, shortened};
 use console::settings::{self, Layers};
 use serde_json::Value;
 use stream::embedded::{Broker, Reader, Sender};
-use stream::{Options, Stop, Telemetry};
+use stream::{Options, Rulesets, Stop, Telemetry};
 
 use crate::args::{Common, Demo};
 use crate::scan::profile;
@@ -37,6 +37,7 @@ const PARTITIONS: i32 = 16;
 
 pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
     let rules = rules::load_to_run(common, &common.rules)?;
+    let idle = rules.idle();
     let plan = Arc::new(rules.compiled.plan);
     let paint = Paint::stdout();
     if !common.quiet {
@@ -52,12 +53,13 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
     let (options, profile) = options(&broker)?;
     let telemetry = Arc::new(Telemetry::new());
     let stop = Stop::new();
-    service::stop_on_signals(&stop)?;
+    service::handle_signals(&stop, None)?;
+    let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
     let sent = Arc::new(AtomicU64::new(0));
 
     let serving = {
         let (telemetry, stop) = (Arc::clone(&telemetry), stop.clone());
-        let serve = move || stream::serve(&options, plan, profile, &telemetry, &stop);
+        let serve = move || stream::serve(&options, rulesets, profile, &telemetry, &stop);
         thread::Builder::new()
             .name("pythia-serve".into())
             .spawn(serve)?

@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod demo;
 mod input;
+mod reload;
 mod rules;
 mod run;
 mod scan;

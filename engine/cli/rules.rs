@@ -12,6 +12,7 @@ use console::printing::{Paint, err};
 use detect::{Compiled, Plan};
 use sigma::yaml::FILE_BYTES_MAX;
 use sigma::{Diagnostic, Place, Severity, SourceFile};
+use stream::Idle;
 
 use crate::Failure;
 use crate::args::Common;
@@ -36,6 +37,35 @@ impl Rules {
             .iter()
             .filter(|diagnostic| diagnostic.severity == severity)
             .count()
+    }
+
+    /// Documents that failed to load, however many mistakes each has.
+    fn failed(&self) -> usize {
+        let errors = self.diagnostics.iter();
+        let errors = errors.filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let documents: BTreeSet<_> = errors.map(|d| (&d.place.file, &d.rule)).collect();
+        documents.len()
+    }
+
+    /// What was read and does not run.
+    pub(crate) fn idle(&self) -> Idle {
+        Idle {
+            not_running: self.compiled.not_running.len(),
+            failed: self.failed(),
+        }
+    }
+
+    /// An error if there is nothing to run.
+    pub(crate) fn demand_some(&self) -> Result<()> {
+        if !self.compiled.plan.rules().is_empty() {
+            return Ok(());
+        }
+        let why = if self.count(Severity::Error) > 0 {
+            "every rule has errors"
+        } else {
+            "no rule found that can run"
+        };
+        Err(Failure::Usage(format!("nothing to run: {why}; see `pythia check`")).into())
     }
 }
 
@@ -83,14 +113,7 @@ pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf]) -> Result<Rules> {
             count(errors, "error")
         ));
     }
-    if rules.compiled.plan.rules().is_empty() {
-        let why = if errors > 0 {
-            "every rule has errors"
-        } else {
-            "no rule found that can run"
-        };
-        return Err(Failure::Usage(format!("nothing to run: {why}; see `pythia check`")).into());
-    }
+    rules.demand_some()?;
     Ok(rules)
 }
 
@@ -107,13 +130,7 @@ type NotUtf8 = (SourceFile, Diagnostic);
 
 /// Texts of rules; and apart, with what is wrong, those that are not UTF-8: guessed letters would be another rule.
 fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    for path in paths {
-        if let Err(error) = collect(path, &mut found) {
-            missing.push(format!("{}: {error}", path.display()));
-        }
-    }
+    let (found, mut missing) = find(paths);
     let mut files = Vec::new();
     let mut not_utf8 = Vec::new();
     for path in found {
@@ -144,6 +161,18 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
         return Err(Failure::Usage(format!("rules cannot be read\n{}", missing.join("\n"))).into());
     }
     Ok((files, not_utf8))
+}
+
+/// The rule files that these paths name, and what cannot be listed.
+pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for path in paths {
+        if let Err(error) = collect(path, &mut found) {
+            missing.push(format!("{}: {error}", path.display()));
+        }
+    }
+    (found, missing)
 }
 
 /// A file's bytes, of a longer one so many and one more: what is named may be an endless device.

@@ -1,15 +1,20 @@
-//! `pythia run`: the service. Startup in named steps: settings, logs, rules, http, stream.
+//! `pythia run`: the service. Startup in named steps: settings, logs, signals, rules, http, stream.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 
 use anyhow::{Context as _, Result};
 use console::settings::Config;
 use console::{logs, printing};
-use stream::{GroupProtocol, Input, Options, Pem, Security, ServeError, Start, Stop, Telemetry};
+use stream::{
+    GroupProtocol, Input, Options, Pem, Rulesets, Security, ServeError, Start, Stop, Telemetry,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Common, Run};
+use crate::reload::{self, Watcher};
 use crate::scan::{limits, profile, rule_paths};
 use crate::{Exit, Failure, config, rules};
 
@@ -46,22 +51,24 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     logs::start(config.text("log.format") == "json", level)
         .map_err(|error| Failure::Usage(format!("log.level: {error}")))?;
 
+    // Signals.
+    let stop = Stop::new();
+    // One that waits is enough: it is answered by what lies there then.
+    let (hang_up, hang_ups) = mpsc::sync_channel(1);
+    handle_signals(&stop, Some(hang_up))?;
+
     // Rules.
-    let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
+    let paths = rule_paths(common, &config);
+    let fingerprint = reload::fingerprint(&paths);
+    let rules = rules::load_to_run(common, &paths)?;
+    let idle = rules.idle();
+    let telemetry = Arc::new(Telemetry::new());
     let plan = Arc::new(rules.compiled.plan);
-    tracing::info!(
-        event = "rules",
-        running = plan.rules().len(),
-        not_running = rules.compiled.not_running.len(),
-        errors = rules
-            .diagnostics
-            .iter()
-            .filter(|d| d.severity == sigma::Severity::Error)
-            .count(),
-    );
+    let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
+    let watcher = Watcher::new(paths, fingerprint, Arc::clone(&rulesets), stop.clone());
+    watcher.start(config.length("rules.reload_interval"), hang_ups)?;
 
     // Metrics and health.
-    let telemetry = Arc::new(Telemetry::new());
     if let Some(listen) = config.text_if_set("http.listen") {
         let address: SocketAddr = listen.parse().context("http.listen")?;
         let bound = stream::listen(address, Arc::clone(&telemetry))
@@ -70,16 +77,8 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     }
 
     // The stream, until a signal.
-    let stop = Stop::new();
-    stop_on_signals(&stop)?;
-    stream::serve(
-        &options,
-        plan,
-        Arc::new(profile(&config)),
-        &telemetry,
-        &stop,
-    )
-    .map_err(|error| match error {
+    let profile = Arc::new(profile(&config));
+    stream::serve(&options, rulesets, profile, &telemetry, &stop).map_err(|error| match error {
         // A property that librdkafka does not know, a certificate that is none: the configuration's fault.
         ServeError::Client { source } => {
             Failure::Usage(format!("the Kafka settings are refused: {source}")).into()
@@ -89,37 +88,53 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// SIGTERM and SIGINT ask for a clean end; the second of them ends at once.
-pub(crate) fn stop_on_signals(stop: &Stop) -> Result<()> {
+/// SIGTERM and SIGINT ask for a clean end; the second of them ends at once. SIGHUP is handed on; where
+/// nobody takes it, it ends the program as always.
+pub(crate) fn handle_signals(stop: &Stop, hang_up: Option<SyncSender<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = match hang_up {
+        None => None,
+        Some(sender) => Some((signal(SignalKind::hangup())?, sender)),
+    };
+    drop(entered);
     let stop = stop.clone();
     std::thread::Builder::new()
         .name("pythia-signals".into())
         .spawn(move || {
             runtime.block_on(async {
-                use tokio::signal::unix::{SignalKind, signal};
-                let (Ok(mut terminate), Ok(mut interrupt)) = (
-                    signal(SignalKind::terminate()),
-                    signal(SignalKind::interrupt()),
-                ) else {
-                    return;
-                };
-                for asked in 1.. {
+                let mut asked = false;
+                loop {
                     tokio::select! {
                         _ = terminate.recv() => {}
                         _ = interrupt.recv() => {}
+                        () = hung_up(&mut hang_up) => continue,
                     }
-                    if asked > 1 {
+                    if asked {
                         printing::err("stopped at once; lines in flight will be read again\n");
                         end_at_once();
                     }
+                    asked = true;
                     stop.set();
                 }
             });
         })?;
     Ok(())
+}
+
+/// Hands one SIGHUP on; never ends where nobody takes it.
+async fn hung_up(hang_up: &mut Option<(Signal, SyncSender<()>)>) {
+    match hang_up {
+        Some((signal, sender)) => {
+            signal.recv().await;
+            sender.try_send(()).ok();
+        }
+        None => std::future::pending().await,
+    }
 }
 
 #[expect(

@@ -103,6 +103,11 @@ impl Batch {
         self.arena.len() + self.header_bytes + self.records.len() * size_of::<Record>()
     }
 
+    /// The first offset.
+    pub(crate) fn begin(&self) -> i64 {
+        self.records.first().map_or(0, |record| record.offset)
+    }
+
     /// One above the last offset.
     pub(crate) fn end(&self) -> i64 {
         self.records.last().map_or(0, |record| record.offset + 1)

@@ -1,7 +1,7 @@
 //! The Kafka service: lines in, alerts out, offsets through a ledger. The only crate that knows Kafka.
 //!
-//! [`serve`] runs one instance until it is told to [`Stop`]. It is handed a compiled plan; it knows no
-//! YAML and no command line.
+//! [`serve`] runs one instance until it is told to [`Stop`]. It is handed compiled plans through
+//! [`Rulesets`]; it knows no YAML and no command line.
 
 mod batch;
 mod core;
@@ -9,6 +9,7 @@ pub mod embedded;
 mod http;
 mod ledger;
 mod options;
+mod ruleset;
 mod serve;
 mod sink;
 mod source;
@@ -21,5 +22,6 @@ pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
 pub use options::{
     GroupProtocol, Input, OWNED_PROPERTIES, Options, Pem, Security, Start, builtin_features,
 };
+pub use ruleset::{Idle, Reload, Ruleset, Rulesets};
 pub use serve::{PartitionSummary, ServeError, Stop, serve};
 pub use telemetry::Telemetry;

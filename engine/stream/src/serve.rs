@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use detect::Plan;
 use event::Profile;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::core::Core;
 use crate::ledger::{Counts, PartitionId};
 use crate::options::{Input, Options};
+use crate::ruleset::Rulesets;
 use crate::sink::Sink;
 use crate::source::{Assignments, Source};
 use crate::telemetry::Telemetry;
@@ -136,15 +136,14 @@ pub struct PartitionSummary {
 }
 
 /// Reads, evaluates and delivers until the stop is set or it cannot go on. Blocks; the calling thread is
-/// the one that polls.
+/// the one that polls. A ruleset that replaces the current one meanwhile is taken up between two batches.
 pub fn serve(
     options: &Options,
-    plan: Arc<Plan>,
+    rulesets: Arc<Rulesets>,
     profile: Arc<Profile>,
     telemetry: &Arc<Telemetry>,
     stop: &Stop,
 ) -> Result<Vec<PartitionSummary>, ServeError> {
-    telemetry.plan(&plan);
     // What librdkafka refuses may be a secret in the wrong place.
     let client = |source| ServeError::Client {
         source: match source {
@@ -160,7 +159,7 @@ pub fn serve(
         i64::try_from(options.process_cache_max_age.as_millis()).unwrap_or(i64::MAX);
     let telemetry = Arc::clone(telemetry);
     let shared = Arc::new(Shared {
-        plan,
+        rulesets,
         profile,
         sink,
         telemetry: Arc::clone(&telemetry),

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::batch::{Batch, Record, readable};
 use crate::ledger::{BatchId, PartitionId};
 use crate::options::Options;
+use crate::ruleset::Ruleset;
 use crate::telemetry::Telemetry;
 use crate::worker::Report;
 
@@ -138,7 +139,13 @@ impl Sink {
     }
 
     /// Sends an alert. Key: host. Headers: `CloudEvents` binary mode. Gives the number of records: 1.
-    pub(crate) fn alert(&self, alert: &Alert, source: &Source<'_>, origin: Origin) -> u64 {
+    pub(crate) fn alert(
+        &self,
+        alert: &Alert,
+        source: &Source<'_>,
+        ruleset: &Ruleset,
+        origin: Origin,
+    ) -> u64 {
         let Source::Kafka {
             topic,
             partition,
@@ -148,6 +155,8 @@ impl Sink {
             unreachable!("the service reads Kafka");
         };
         let (partition, offset) = (partition.to_string(), offset.to_string());
+        // Not in the alert itself, which is the same whenever its rules were loaded.
+        let loaded = format!("{:.3}", ruleset.loaded());
         let mut headers = OwnedHeaders::new();
         let texts = [
             ("ce_specversion", Some("1.0")),
@@ -159,6 +168,8 @@ impl Sink {
             ("content-type", Some("application/json")),
             ("rule_id", Some(alert.rule_key())),
             ("severity", Some(alert.level.as_str())),
+            ("ruleset", Some(ruleset.hash())),
+            ("ruleset_loaded", Some(loaded.as_str())),
             ("source_topic", Some(topic)),
             ("source_partition", Some(partition.as_str())),
             ("source_offset", Some(offset.as_str())),

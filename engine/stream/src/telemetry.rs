@@ -1,7 +1,7 @@
 //! All that the service can say: every metric and every log event, in one place.
 //!
 //! Metrics are named `pythia_<noun>_<unit>[_total]`. Labels are bounded: reasons and limits are closed
-//! sets, rules are those of the plan, partitions those that this process has had.
+//! sets, rules and partitions those that this process has had.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -19,6 +19,7 @@ use rdkafka::error::KafkaError;
 
 use crate::batch::Batch;
 use crate::ledger::{Counts, Outcome};
+use crate::ruleset::{Change, Idle, Reload, Ruleset};
 use crate::sink::Refusal;
 
 /// A service that has not polled for so long is not healthy.
@@ -58,7 +59,10 @@ pub struct Telemetry {
     pub(crate) cache_evicted: IntCounter,
     pub(crate) warmup_lines: IntCounter,
     ruleset: GaugeVec,
-    rules: IntGauge,
+    ruleset_loaded: Gauge,
+    reloads: IntCounterVec,
+    last_reload_successful: IntGauge,
+    rules: IntGaugeVec,
 
     lag: IntGaugeVec,
     lag_seconds: Gauge,
@@ -149,7 +153,28 @@ impl Telemetry {
                 "Lines read again to fill the process cache",
             ),
             ruleset: gauges(r, "pythia_ruleset_info", "The ruleset in use", &["hash"]),
-            rules: gauge(r, "pythia_rules", "Rules running"),
+            ruleset_loaded: float_gauge(
+                r,
+                "pythia_ruleset_loaded_timestamp_seconds",
+                "When the ruleset in use was loaded, in seconds since 1970",
+            ),
+            reloads: counters(
+                r,
+                "pythia_ruleset_reloads_total",
+                "Times that rules were loaded anew: ok, unchanged (the same rules), failed (those in use stay)",
+                &["result"],
+            ),
+            last_reload_successful: gauge(
+                r,
+                "pythia_ruleset_last_reload_successful",
+                "0 while the rules on disk cannot be loaded and older ones stay in use",
+            ),
+            rules: int_gauges(
+                r,
+                "pythia_rules",
+                "Rules: running, not_running (loaded, but cannot run), failed (did not load)",
+                &["state"],
+            ),
             lag: int_gauges(
                 r,
                 "pythia_kafka_lag",
@@ -267,14 +292,89 @@ impl Telemetry {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn plan(&self, plan: &Plan) {
-        self.ruleset.reset();
-        self.ruleset.with_label_values(&[plan.hash()]).set(1.0);
-        self.rules.set(count(plan.rules().len()));
+    /// The first ruleset.
+    pub(crate) fn ruleset(&self, ruleset: &Ruleset, idle: Idle) {
+        for outcome in Reload::ALL {
+            self.reloads.with_label_values(&[outcome.code()]).inc_by(0);
+        }
+        self.last_reload_successful.set(1);
+        self.rules(ruleset, idle);
         tracing::info!(
             event = "ruleset",
-            hash = plan.hash(),
-            rules = plan.rules().len()
+            hash = ruleset.hash(),
+            rules = ruleset.plan().rules().len(),
+            not_running = idle.not_running,
+            failed = idle.failed,
+        );
+    }
+
+    pub(crate) fn reloaded(&self, ruleset: &Ruleset, idle: Idle, change: Change) {
+        self.count_reload(Reload::Ok);
+        self.rules(ruleset, idle);
+        tracing::info!(
+            event = "ruleset",
+            hash = ruleset.hash(),
+            rules = ruleset.plan().rules().len(),
+            not_running = idle.not_running,
+            failed = idle.failed,
+            added = change.added,
+            removed = change.removed,
+            changed = change.changed,
+        );
+    }
+
+    pub(crate) fn reload_changed_nothing(&self, ruleset: &Ruleset, idle: Idle) {
+        self.count_reload(Reload::Unchanged);
+        self.rules(ruleset, idle);
+        tracing::info!(
+            event = "ruleset_unchanged",
+            hash = ruleset.hash(),
+            not_running = idle.not_running,
+            failed = idle.failed,
+        );
+    }
+
+    /// `None`: for the same reason as before.
+    pub(crate) fn reload_failed(&self, in_use: &Ruleset, reason: Option<&str>) {
+        self.count_reload(Reload::Failed);
+        if let Some(reason) = reason {
+            tracing::error!(
+                event = "reload_failed",
+                in_use = in_use.hash(),
+                "the rules in use stay: {reason}"
+            );
+        }
+    }
+
+    fn count_reload(&self, outcome: Reload) {
+        self.reloads.with_label_values(&[outcome.code()]).inc();
+        let successful = outcome != Reload::Failed;
+        self.last_reload_successful.set(i64::from(successful));
+    }
+
+    fn rules(&self, ruleset: &Ruleset, idle: Idle) {
+        self.ruleset.reset();
+        self.ruleset.with_label_values(&[ruleset.hash()]).set(1.0);
+        let loaded = seconds(ruleset.loaded().as_millisecond());
+        self.ruleset_loaded.set(loaded);
+        for (state, rules) in [
+            ("running", ruleset.plan().rules().len()),
+            ("not_running", idle.not_running),
+            ("failed", idle.failed),
+        ] {
+            self.rules.with_label_values(&[state]).set(count(rules));
+        }
+    }
+
+    /// The first batch of a partition since it is ours, or since its ruleset is another: from these lines
+    /// on, which of them were evaluated under which ruleset.
+    pub(crate) fn evaluated_under(batch: &Batch, ruleset: &str) {
+        tracing::info!(
+            event = "evaluated_under",
+            topic = &*batch.topic,
+            partition = batch.partition.partition,
+            from_offset = batch.begin(),
+            ruleset,
         );
     }
 

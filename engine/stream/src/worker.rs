@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
-use detect::{Alert, Detector, Line, Plan, Source};
+use detect::{Alert, Detector, Line, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 
 use crate::batch::{Batch, Record};
 use crate::ledger::{BatchId, Outcome, PartitionId};
+use crate::ruleset::{Ruleset, Rulesets};
 use crate::sink::{Origin as RecordOrigin, Refusal, Sink, Undelivered};
 use crate::telemetry::Telemetry;
 
@@ -43,7 +44,7 @@ pub(crate) enum Report {
 /// What every worker shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) rulesets: Arc<Rulesets>,
     pub(crate) profile: Arc<Profile>,
     pub(crate) sink: Sink,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -53,9 +54,11 @@ pub(crate) struct Shared {
 
 /// Works until the sender of tasks is dropped.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Report>) {
+    let ruleset = shared.rulesets.current();
     let mut worker = Worker {
-        detector: detector(shared),
-        caches: BTreeMap::new(),
+        detector: detector(shared, &ruleset),
+        ruleset,
+        partitions: BTreeMap::new(),
         alerts: Vec::new(),
         shared,
     };
@@ -66,15 +69,18 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
         match task {
             Task::Assign(partition, bytes) => {
                 let cache = ProcessCache::new(bytes, shared.cache_max_age_ms);
-                worker.caches.insert(partition, cache);
+                let hash = String::new();
+                worker
+                    .partitions
+                    .insert(partition, Partition { cache, hash });
             }
             Task::Share(bytes) => {
-                for cache in worker.caches.values_mut() {
-                    cache.set_max_bytes(bytes);
+                for partition in worker.partitions.values_mut() {
+                    partition.cache.set_max_bytes(bytes);
                 }
             }
             Task::Revoke(partition) => {
-                worker.caches.remove(&partition);
+                worker.partitions.remove(&partition);
             }
             Task::Batch(batch) if batch.warmup => {
                 worker.warm(&batch);
@@ -97,20 +103,44 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
 }
 
 struct Worker<'a> {
+    /// The ruleset of the current batch, and its detector.
+    ruleset: Arc<Ruleset>,
     detector: Detector,
-    caches: BTreeMap<PartitionId, ProcessCache>,
+    partitions: BTreeMap<PartitionId, Partition>,
     alerts: Vec<Alert>,
     shared: &'a Shared,
 }
 
+/// What is kept of a partition from batch to batch, whatever the ruleset.
+struct Partition {
+    cache: ProcessCache,
+    /// Of the ruleset that its last batch was evaluated under; empty before the first.
+    hash: String,
+}
+
 impl Worker<'_> {
+    /// Takes up the ruleset in use. INVARIANT: between two batches only, so that every batch, and with it
+    /// every event, is evaluated under one ruleset.
+    fn take_up_ruleset(&mut self) {
+        let current = self.shared.rulesets.current();
+        if !Arc::ptr_eq(&current, &self.ruleset) {
+            self.detector = detector(self.shared, &current);
+            self.ruleset = current;
+        }
+    }
+
     fn evaluate(&mut self, batch: &Batch) -> Outcome {
         let start = Instant::now();
+        self.take_up_ruleset();
         let mut outcome = Outcome::default();
         let telemetry = &self.shared.telemetry;
-        let Some(cache) = self.caches.get_mut(&batch.partition) else {
+        let Some(Partition { cache, hash }) = self.partitions.get_mut(&batch.partition) else {
             unreachable!("a batch comes behind the assignment of its partition");
         };
+        if hash != self.ruleset.hash() {
+            self.ruleset.hash().clone_into(hash);
+            Telemetry::evaluated_under(batch, hash);
+        }
         let evicted = cache.evicted();
         for record in &batch.records {
             let line = line(batch, record);
@@ -127,12 +157,15 @@ impl Worker<'_> {
                     telemetry.dead_letter(refusal);
                     if refusal == Refusal::Panic {
                         self.alerts.clear();
-                        self.detector = detector(self.shared);
+                        self.detector = detector(self.shared, &self.ruleset);
                     }
                 }
             }
             for alert in self.alerts.drain(..) {
-                outcome.produced += self.shared.sink.alert(&alert, &line.source, origin);
+                outcome.produced +=
+                    self.shared
+                        .sink
+                        .alert(&alert, &line.source, &self.ruleset, origin);
                 telemetry.alerts.inc();
             }
         }
@@ -144,7 +177,7 @@ impl Worker<'_> {
     }
 
     fn warm(&mut self, batch: &Batch) {
-        let Some(cache) = self.caches.get_mut(&batch.partition) else {
+        let Some(Partition { cache, .. }) = self.partitions.get_mut(&batch.partition) else {
             return;
         };
         for record in &batch.records {
@@ -155,7 +188,7 @@ impl Worker<'_> {
             });
             if warmed.is_err() {
                 // The line was judged when it was first read.
-                self.detector = detector(self.shared);
+                self.detector = detector(self.shared, &self.ruleset);
             }
         }
         // What warming up counts was counted when the lines were first read.
@@ -168,8 +201,9 @@ impl Worker<'_> {
     }
 }
 
-fn detector(shared: &Shared) -> Detector {
-    Detector::new(Arc::clone(&shared.plan), Arc::clone(&shared.profile)).with_limits(shared.limits)
+fn detector(shared: &Shared, ruleset: &Ruleset) -> Detector {
+    Detector::new(Arc::clone(ruleset.plan()), Arc::clone(&shared.profile))
+        .with_limits(shared.limits)
 }
 
 /// Runs the engine on one line. A panic must not stop the service: the line would be read again after

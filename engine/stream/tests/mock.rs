@@ -14,7 +14,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use stream::embedded::{Reader, Sender};
 use stream::{
-    GroupProtocol, Input, Options, PartitionSummary, Security, ServeError, Start, Stop, Telemetry,
+    GroupProtocol, Idle, Input, Options, PartitionSummary, Rulesets, Security, ServeError, Start,
+    Stop, Telemetry,
 };
 
 const LINES: usize = 3_000;
@@ -28,14 +29,15 @@ logsource: {product: linux, category: process_creation}
 detection: {work: {CommandLine|startswith: work}, condition: work}
 ";
 
-fn plan() -> Arc<Plan> {
+fn rulesets(telemetry: &Arc<Telemetry>) -> Arc<Rulesets> {
     let file = sigma::SourceFile {
         name: "work.yml".into(),
         text: RULE.into(),
     };
     let compiled = Plan::compile(sigma::load(&[file]).rules);
     assert_eq!(compiled.plan.rules().len(), 1);
-    Arc::new(compiled.plan)
+    let plan = Arc::new(compiled.plan);
+    Arc::new(Rulesets::new(plan, Idle::default(), Arc::clone(telemetry)))
 }
 
 fn options(brokers: &str) -> Options {
@@ -89,7 +91,10 @@ impl Service {
         let thread = {
             let (telemetry, stop) = (Arc::clone(&telemetry), stop.clone());
             let profile = Arc::new(Profile::laurel());
-            thread::spawn(move || stream::serve(&options, plan(), profile, &telemetry, &stop))
+            thread::spawn(move || {
+                let rulesets = rulesets(&telemetry);
+                stream::serve(&options, rulesets, profile, &telemetry, &stop)
+            })
         };
         Self {
             telemetry,

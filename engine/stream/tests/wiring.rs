@@ -15,8 +15,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use stream::{
-    GroupProtocol, Input, Options, PartitionSummary, Security, ServeError, Start, Stop, Telemetry,
-    serve,
+    GroupProtocol, Idle, Input, Options, PartitionSummary, Rulesets, Security, ServeError, Start,
+    Stop, Telemetry, serve,
 };
 
 const PARTITIONS: i32 = 4;
@@ -34,14 +34,15 @@ detection: {selection: {CommandLine|contains: evil}, condition: selection}
 level: high
 ";
 
-fn plan() -> Arc<Plan> {
+fn rulesets(telemetry: &Arc<Telemetry>) -> Arc<Rulesets> {
     let file = sigma::SourceFile {
         name: "evil.yml".into(),
         text: RULE.into(),
     };
     let compiled = Plan::compile(sigma::load(&[file]).rules);
     assert!(compiled.not_running.is_empty(), "{compiled:?}");
-    Arc::new(compiled.plan)
+    let plan = Arc::new(compiled.plan);
+    Arc::new(Rulesets::new(plan, Idle::default(), Arc::clone(telemetry)))
 }
 
 /// A line that the rule matches; its serial makes it one of its kind.
@@ -215,7 +216,10 @@ impl Service {
         let (stop, telemetry) = (Stop::new(), Arc::new(Telemetry::new()));
         let told = (stop.clone(), Arc::clone(&telemetry));
         let profile = Arc::new(Profile::laurel());
-        let thread = thread::spawn(move || serve(&options, plan(), profile, &told.1, &told.0));
+        let thread = thread::spawn(move || {
+            let rulesets = rulesets(&told.1);
+            serve(&options, rulesets, profile, &told.1, &told.0)
+        });
         Self {
             stop,
             telemetry,

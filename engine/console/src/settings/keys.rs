@@ -234,6 +234,12 @@ pub(super) const KEYS: &[Key] = &[
         "Rule files and directories, from the working directory. Empty: the starter rules that the program carries.",
     ),
     key(
+        "rules.reload_interval",
+        Kind::Length(0, DAY),
+        "\"10s\"",
+        "How often `pythia run` looks whether rule files have changed; it loads them once they have rested for a second. 0s: on SIGHUP alone.",
+    ),
+    key(
         "engine.threads",
         Kind::Whole(0, 1024),
         "0",
