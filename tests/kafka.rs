@@ -5,6 +5,7 @@ mod faults;
 mod fleet;
 mod harness;
 mod poison;
+mod reload;
 mod safety;
 
 use std::collections::BTreeMap;

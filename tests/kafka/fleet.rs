@@ -292,8 +292,10 @@ pub(crate) struct Setting {
     pub(crate) alerts: String,
     pub(crate) dead_letters: String,
     pub(crate) group: String,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) bootstrap: String,
+    /// Rules that are run and scanned with.
+    pub(crate) rules: PathBuf,
 }
 
 impl Setting {
@@ -305,6 +307,7 @@ impl Setting {
             group: format!("{name}.group"),
             folder: tempfile::tempdir().expect("a folder"),
             bootstrap: broker.bootstrap().to_owned(),
+            rules: rules(),
         };
         let size = [("max.message.bytes", "16000000")];
         let topics = [
@@ -351,7 +354,7 @@ impl Setting {
             .args(["run", "--config"])
             .arg(&path)
             .arg("--rules")
-            .arg(rules());
+            .arg(&self.rules);
         command.stdin(Stdio::null()).stdout(out).stderr(file);
         Pythia {
             child: command.spawn().expect("pythia starts"),
@@ -371,6 +374,11 @@ impl Setting {
 
     /// What `pythia scan --host` gives for these lines, host by host: by alert id.
     pub(crate) fn scan(&self, sent: &[Sent]) -> BTreeMap<String, Told> {
+        self.scan_with(&self.rules, sent)
+    }
+
+    /// The same with other rules.
+    pub(crate) fn scan_with(&self, rules: &Path, sent: &[Sent]) -> BTreeMap<String, Told> {
         let mut hosts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
         for sent in sent {
             let text = hosts.entry(&sent.host).or_default();
@@ -384,7 +392,7 @@ impl Setting {
             let mut command = pythia();
             command
                 .args(["scan", "--output", "jsonl", "--host", host, "--rules"])
-                .arg(rules())
+                .arg(rules)
                 .arg(&path);
             let output = command.output().expect("pythia starts");
             assert!(
@@ -449,7 +457,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn new(mut body: Value) -> Self {
+    pub(crate) fn new(mut body: Value) -> Self {
         let text = |value: &Value| {
             value
                 .as_str()
@@ -488,11 +496,12 @@ impl Pythia {
 
     /// SIGTERM, then the clean end: the summary that the service logs for each partition.
     pub(crate) fn stop(mut self) -> Vec<Value> {
-        let pid = self.child.id().to_string();
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill runs");
+        self.end()
+    }
+
+    /// The same, and its log can still be read.
+    pub(crate) fn end(&mut self) -> Vec<Value> {
+        self.signal("-TERM");
         let deadline = Instant::now() + Duration::from_secs(30);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
@@ -506,7 +515,7 @@ impl Pythia {
             thread::sleep(BUSY);
         };
         assert!(status.success(), "ended with {status}\n{}", self.log());
-        self.summary()
+        self.said("partition_summary")
     }
 
     /// Waits for the end that the program comes to by itself; its exit code.
@@ -521,7 +530,7 @@ impl Pythia {
         }
     }
 
-    /// SIGTERM, SIGSTOP or SIGCONT, and on.
+    /// SIGHUP, SIGTERM, SIGSTOP or SIGCONT, and on.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill")
@@ -543,14 +552,7 @@ impl Pythia {
     /// Status and body of one of its pages.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         self.wait_for_log(r#""event":"http""#);
-        let log = self.log();
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let said = lines
-            .map(|line| line["fields"].clone())
-            .find(|fields| fields["event"] == "http");
-        let address = said.expect("it says where it listens")["address"]
+        let address = self.said("http")[0]["address"]
             .as_str()
             .expect("a text")
             .to_owned();
@@ -592,15 +594,16 @@ impl Pythia {
         assert!(ended.is_none(), "ended with {ended:?}\n{}", self.log());
     }
 
-    fn summary(&self) -> Vec<Value> {
+    /// What the log says of this event, each time.
+    pub(crate) fn said(&self, event: &str) -> Vec<Value> {
         let log = self.log();
         let lines = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let summary = lines
-            .filter(|line| line["fields"]["event"] == "partition_summary")
+        let said = lines
+            .filter(|line| line["fields"]["event"] == event)
             .map(|line| line["fields"].clone());
-        summary.collect()
+        said.collect()
     }
 }
 
