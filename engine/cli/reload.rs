@@ -209,7 +209,10 @@ fn load(paths: &[PathBuf]) -> Result<Rules, String> {
 /// A rule that meets a bug of the compiler must not end a service that runs.
 fn guarded(load: impl FnOnce() -> Result<Rules> + UnwindSafe) -> Result<Rules, String> {
     match panic::catch_unwind(load) {
-        Ok(rules) => rules.map_err(|error| format!("{error:#}")),
+        Ok(rules) => rules.map_err(|error| {
+            let reason = format!("{error:#}").replace('\n', "; ");
+            format!("{reason}; mend that: it is tried again at each look and on SIGHUP")
+        }),
         Err(_) => Err(
             "a bug of pythia: loading has panicked, the message stands above; undo the last change of the rules"
                 .to_owned(),
@@ -553,6 +556,16 @@ mod tests {
         }
         assert_eq!(rules.looks(), [Look::Done, Look::Rest]);
         assert_eq!(rules.titles(), ["second", "third"]);
+    }
+
+    #[test]
+    fn a_failed_reload_says_why_and_what_helps() {
+        let loaded = load(&["/no/such/folder".into()]);
+        let reason = loaded.err().expect("it is not there");
+        for part in ["/no/such/folder: No such file", "; mend that"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        assert!(!reason.contains('\n'), "one line in the log: {reason}");
     }
 
     #[test]
