@@ -20,11 +20,18 @@ use crate::ruleset::Ruleset;
 use crate::telemetry::Telemetry;
 use crate::worker::Report;
 
+/// What the names of our own headers begin with; no other header of a dead letter is ours.
+pub(crate) const OURS: &str = "pythia.";
+
+/// How often this line has become a dead letter. A replay keeps this one of our headers, so that the next
+/// dead letter counts on.
+pub(crate) const ATTEMPT: &str = "pythia.error.attempt";
+
 /// On a dead letter whose value was cut: how many bytes it had.
-const VALUE_BYTES: &str = "pythia.value.bytes";
+pub(crate) const VALUE_BYTES: &str = "pythia.value.bytes";
 
 /// On a dead letter that was still too large: what else was left out.
-const LEFT_OUT: &str = "pythia.left_out";
+pub(crate) const LEFT_OUT: &str = "pythia.left_out";
 
 /// How long a full queue is waited for before it is tried again.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
@@ -201,7 +208,7 @@ impl Sink {
             ("pythia.error.code", refusal.code().to_owned()),
             ("pythia.error.reason", refusal.reason().to_owned()),
             ("pythia.error.stage", refusal.stage().to_owned()),
-            ("pythia.error.attempt", "1".to_owned()),
+            (ATTEMPT, attempt(record.headers.as_ref()).to_string()),
             ("pythia.source.topic", batch.topic.to_string()),
             (
                 "pythia.source.partition",
@@ -220,7 +227,7 @@ impl Sink {
                 env!("CARGO_PKG_VERSION").to_owned(),
             ),
         ];
-        let mut headers = record.headers.clone().unwrap_or_default();
+        let mut headers = foreign(record.headers.clone());
         for (key, value) in &coordinates {
             headers = headers.insert(Header {
                 key,
@@ -419,7 +426,7 @@ fn cut_dead_letter(record: &Outgoing) -> Option<Outgoing> {
                 value: Some("key, headers"),
             });
             for header in readable(&record.headers) {
-                if header.key.starts_with("pythia.") {
+                if header.key.starts_with(OURS) {
                     headers = headers.insert(header);
                 }
             }
@@ -430,6 +437,28 @@ fn cut_dead_letter(record: &Outgoing) -> Option<Outgoing> {
             })
         }
     }
+}
+
+/// Number of the dead letter that is written now: one above what the record of a replay carries.
+fn attempt(headers: Option<&OwnedHeaders>) -> u32 {
+    let carried = headers.and_then(|headers| {
+        let header = readable(headers).find(|header| header.key == ATTEMPT)?;
+        std::str::from_utf8(header.value?).ok()?.parse::<u32>().ok()
+    });
+    carried.unwrap_or(0).saturating_add(1)
+}
+
+/// The headers without those that bear our names: what a dead letter says of itself is ours alone, and
+/// whoever writes to the input must not say it. Kept untouched where there are none.
+fn foreign(headers: Option<OwnedHeaders>) -> OwnedHeaders {
+    let Some(headers) = headers else {
+        return OwnedHeaders::new();
+    };
+    if !readable(&headers).any(|header| header.key.starts_with(OURS)) {
+        return headers;
+    }
+    let theirs = readable(&headers).filter(|header| !header.key.starts_with(OURS));
+    theirs.fold(OwnedHeaders::new(), OwnedHeaders::insert)
 }
 
 fn has_header(headers: &OwnedHeaders, key: &str) -> bool {
@@ -484,6 +513,27 @@ mod tests {
         assert_eq!(names(&twice), ["trace", "pythia.error.code", VALUE_BYTES]);
         let bytes = twice.headers.get(2);
         assert_eq!(bytes.value, Some(&b"10"[..]));
+    }
+
+    #[test]
+    fn the_attempts_of_a_line_are_counted_on_and_strangers_say_nothing_in_our_name() {
+        let with = |value: &str| {
+            let header = Header {
+                key: ATTEMPT,
+                value: Some(value),
+            };
+            dead_letter(b"").headers.insert(header)
+        };
+        assert_eq!(attempt(None), 1);
+        assert_eq!(attempt(Some(&dead_letter(b"").headers)), 1);
+        assert_eq!(attempt(Some(&with("3"))), 4);
+        assert_eq!(attempt(Some(&with("many"))), 1);
+        assert_eq!(attempt(Some(&with("4294967295"))), u32::MAX);
+        let record = Outgoing {
+            headers: foreign(Some(with("3"))),
+            ..dead_letter(b"")
+        };
+        assert_eq!(names(&record), ["trace"]);
     }
 
     #[test]
