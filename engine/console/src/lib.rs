@@ -5,6 +5,7 @@
 
 pub mod diagnostics;
 pub mod logs;
+pub mod moment;
 pub mod printing;
 pub mod progress;
 pub mod settings;

@@ -126,6 +126,40 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n") + "\n"
 }
 
+/// A line of a check list.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckLine<'a> {
+    /// `ok`, `warn` or `fail`.
+    pub state: &'a str,
+    /// What was looked at.
+    pub name: &'a str,
+    /// What was found.
+    pub found: &'a str,
+    /// What mends it; stands below the line.
+    pub cure: Option<&'a str>,
+}
+
+/// A check list as a table; texts are escaped here.
+pub fn checks(lines: &[CheckLine<'_>], paint: Paint) -> String {
+    let cells = |line: &CheckLine<'_>| {
+        let cells = [line.state, line.name, line.found];
+        cells.map(str::to_owned).to_vec()
+    };
+    let rows: Vec<Vec<String>> = lines.iter().map(cells).collect();
+    let table = table(&["state", "check", "found"], &rows);
+    // Escaped cells hold no line breaks: a row is a line.
+    let mut rows = table.lines();
+    let mut text = rows.next().unwrap_or_default().to_owned() + "\n";
+    for (row, line) in rows.zip(lines) {
+        let rest = row.strip_prefix(line.state).unwrap_or(row);
+        text += &format!("{}{rest}\n", paint.state(line.state));
+        if let Some(cure) = line.cure {
+            text += &format!("      cure: {}\n", escaped(cure));
+        }
+    }
+    text
+}
+
 /// Colours of the terminal, or none: not a terminal, or `NO_COLOR`.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(bool);
@@ -177,6 +211,16 @@ impl Paint {
             _ => "1",
         };
         self.with(code, level)
+    }
+
+    /// In the colour of a check's state.
+    pub fn state(self, state: &str) -> String {
+        let code = match state {
+            "ok" => "32",
+            "warn" => "1;33",
+            _ => "1;31",
+        };
+        self.with(code, state)
     }
 
     fn with(self, code: &str, text: &str) -> String {
@@ -257,6 +301,25 @@ mod tests {
         let harmless = neutralised(text);
         assert_eq!(harmless.len(), text.len());
         assert_eq!(harmless, "a\u{bf}b\u{fffd}c?d\u{1f7e8}e?\n\tf");
+    }
+
+    #[test]
+    fn a_check_list_has_the_cure_below_its_line() {
+        let line = |state, name, found, cure| CheckLine {
+            state,
+            name,
+            found,
+            cure,
+        };
+        let lines = [
+            line("ok", "brokers", "3 answer", None),
+            line("fail", "topic a", "no\nsuch \u{1b}[31m", Some("make it")),
+        ];
+        let text = checks(&lines, Paint::none());
+        let expected = "state check   found\n\
+                        ok    brokers 3 answer\n\
+                        fail  topic a no\\nsuch \\u{1b}[31m\n      cure: make it\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

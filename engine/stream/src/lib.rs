@@ -1,10 +1,15 @@
 //! The Kafka service: lines in, alerts out, offsets through a ledger. The only crate that knows Kafka.
 //!
 //! [`serve`] runs one instance until it is told to [`Stop`]. It is handed compiled plans through
-//! [`Rulesets`]; it knows no YAML and no command line.
+//! [`Rulesets`]; it knows no YAML and no command line. What operators do beside it goes through a
+//! [`Connection`]: [`dead_letters`], [`admin`] and [`doctor`].
 
+pub mod admin;
 mod batch;
+mod connection;
 mod core;
+pub mod dead_letters;
+pub mod doctor;
 pub mod embedded;
 mod http;
 mod ledger;
@@ -17,6 +22,7 @@ mod telemetry;
 mod topics;
 mod worker;
 
+pub use connection::{Connection, OperatorError, Unreachable};
 pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
 pub use options::{

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 /// librdkafka properties that the engine decides. Raw settings must not touch them: offsets, start and
 /// delivery rest on them.
@@ -205,6 +206,34 @@ impl Options {
         config
     }
 
+    /// Properties of the consumer of the operator's commands: it reads what it is told to and is no member
+    /// of the group, whose name it bears because that is the one it may use.
+    pub(crate) fn reader(&self) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", &self.group)
+            .set("fetch.wait.max.ms", "100")
+            .set("queued.max.messages.kbytes", "16384");
+        apply(&mut config, &self.raw);
+        apply(&mut config, &self.raw_consumer);
+        config
+            .set("allow.auto.create.topics", "false")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("statistics.interval.ms", "0");
+        config
+    }
+
+    /// Properties of the client that asks about topics and makes them.
+    pub(crate) fn administrator(&self) -> ClientConfig {
+        let mut config = self.client();
+        apply(&mut config, &self.raw);
+        config
+    }
+
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -254,6 +283,16 @@ impl Security {
                 config.set(name, text);
             }
         }
+    }
+}
+
+/// What librdkafka refuses may be a secret in the wrong place: the error without the refused value.
+pub(crate) fn without_value(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::ClientConfig(result, what, key, _) => {
+            KafkaError::ClientConfig(result, what, key, "<its value>".to_owned())
+        }
+        other => other,
     }
 }
 

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::core::Core;
 use crate::ledger::{Counts, PartitionId};
-use crate::options::{Input, Options};
+use crate::options::{Input, Options, without_value};
 use crate::ruleset::Rulesets;
 use crate::sink::Sink;
 use crate::source::{Assignments, Source};
@@ -146,12 +146,7 @@ pub fn serve(
 ) -> Result<Vec<PartitionSummary>, ServeError> {
     // What librdkafka refuses may be a secret in the wrong place.
     let client = |source| ServeError::Client {
-        source: match source {
-            KafkaError::ClientConfig(result, what, key, _) => {
-                KafkaError::ClientConfig(result, what, key, "<its value>".to_owned())
-            }
-            other => other,
-        },
+        source: without_value(source),
     };
     let (report_sender, reports) = mpsc::channel();
     let sink = Sink::new(options, report_sender.clone(), Arc::clone(telemetry)).map_err(client)?;
