@@ -877,3 +877,26 @@ fn a_slow_pipe_is_unpacked_too() {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(sums(&err), [1, 1, 0, 0], "{err}");
 }
+
+#[test]
+fn commands_for_operators_want_brokers_and_times_that_mean_something() {
+    for arguments in [
+        &["doctor"][..],
+        &["topics", "create"],
+        &["dlq", "list"],
+        &["dlq", "replay"],
+    ] {
+        let Ran { code, out, err } = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.contains("kafka.brokers: is missing"), "{err}");
+    }
+    for arguments in [
+        &["doctor", "--timeout", "0s"][..],
+        &["dlq", "list", "--limit", "0"],
+        &["dlq", "replay", "--rate", "0"],
+        &["topics", "create", "--retention", "7"],
+        &["dlq", "list", "--brokers", "127.0.0.1:1", "--since", "soon"],
+    ] {
+        assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
+    }
+}

@@ -1,12 +1,15 @@
 //! Pythia against a real Apache Kafka: `pythia run` as a child process, held against `pythia scan` of
 //! the same lines.
 
+mod dlq;
+mod doctor;
 mod faults;
 mod fleet;
 mod harness;
 mod poison;
 mod reload;
 mod safety;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::thread;

@@ -1,9 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::printing::Output;
+use console::settings::parse_duration;
 
 /// Central detection engine for Linux fleets: Laurel audit events, Sigma rules as one plan, alerts with context.
 #[derive(Debug, Parser)]
@@ -77,6 +79,15 @@ pub(crate) enum Command {
     /// The configuration in force, and an example of it
     #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(Config),
+    /// Dead letters: what lies there, and sending it back
+    #[command(subcommand, after_help = DLQ_EXAMPLES)]
+    Dlq(Dlq),
+    /// The topics that the service writes
+    #[command(subcommand, after_help = TOPICS_EXAMPLES)]
+    Topics(Topics),
+    /// Ask the brokers all that the service needs of them: each fault with its cause and its cure
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -98,13 +109,41 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes:
   0  all is well
-  1  something was found: errors in rules (check), matches (scan --fail-on-match)
+  1  something was found: errors in rules (check), matches (scan --fail-on-match), a fault (doctor), letters
+     that cannot be replayed (dlq replay), topics that differ from what was asked for (topics create)
   2  wrong usage, configuration or rule paths
   3  a fault at run time: a file, a topic or the output cannot be read or written";
 
 const CONFIG_EXAMPLES: &str = "Examples:
   pythia config example > pythia.toml
   pythia config show --config pythia.toml";
+
+const DLQ_EXAMPLES: &str = "Examples:
+  pythia dlq list --config pythia.toml --since 24h
+  pythia dlq replay --config pythia.toml --reason oversize --since 24h --dry-run";
+
+const DLQ_LIST_EXAMPLES: &str = "Examples:
+  pythia dlq list --config pythia.toml
+  pythia dlq list --brokers kafka:9092 --reason truncated --since 2026-11-24T08:00:00Z --output json";
+
+const DLQ_REPLAY_EXAMPLES: &str = "Letters stay where they are: the same replay again sends the same lines again, and gives alerts of the
+same ids. A letter that was too large for the dead-letter topic was cut and is not sent.
+
+Examples:
+  pythia dlq replay --config pythia.toml --reason oversize --since 24h --dry-run
+  pythia dlq replay --config pythia.toml --reason oversize --since 24h --rate 200
+  pythia dlq replay --config pythia.toml --to laurel.mended";
+
+const TOPICS_EXAMPLES: &str = "Examples:
+  pythia topics create --config pythia.toml --dry-run
+  pythia topics create --config pythia.toml --partitions 12 --replication-factor 3";
+
+const DOCTOR_EXAMPLES: &str = "Leaves no record, no offset and no member of the group behind. The brokers' clock is not looked at: no
+answer of theirs carries it.
+
+Examples:
+  pythia doctor --config pythia.toml
+  pythia doctor --config pythia.toml --output json | jq '.checks[] | select(.state == \"fail\")'";
 
 const COMPLETIONS_EXAMPLES: &str = "Examples:
   pythia completions bash > /etc/bash_completion.d/pythia
@@ -145,6 +184,13 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
+}
+
+/// Where Kafka is; all else of it stands in the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Kafka {
     /// Brokers, comma-separated (`kafka.brokers`)
     #[arg(long)]
     pub(crate) brokers: Option<String>,
@@ -180,6 +226,128 @@ pub(crate) struct Check {
     /// Exit with 1 on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dlq {
+    /// Count the dead letters by reason and by source, with an example of each reason
+    #[command(after_help = DLQ_LIST_EXAMPLES)]
+    List(DlqList),
+    /// Send dead letters back to the topics that they came from
+    #[command(after_help = DLQ_REPLAY_EXAMPLES)]
+    Replay(DlqReplay),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct Letters {
+    /// Brokers, comma-separated (`kafka.brokers`)
+    #[arg(long)]
+    pub(crate) brokers: Option<String>,
+    /// Only letters of this reason, such as truncated (may be repeated)
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reason: Vec<String>,
+    /// Only letters written since then: a duration ago (2h), or a time (2026-11-24T08:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only letters written before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Most records read from the topic, of whatever reason
+    #[arg(long, value_name = "LINES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+    /// How long the brokers may take for an answer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqList {
+    #[command(flatten)]
+    pub(crate) letters: Letters,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqReplay {
+    #[command(flatten)]
+    pub(crate) letters: Letters,
+    /// Send all of them to this topic instead
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) to: Option<String>,
+    /// Lines per second
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: u32,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Make the topics for alerts and dead letters; those that exist are compared and not changed
+    #[command(after_help = TOPICS_EXAMPLES)]
+    Create(TopicsCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsCreate {
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
+    /// Partitions of each topic [default: 6]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub(crate) partitions: Option<i32>,
+    /// Replicas of each partition [default: the broker's]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=100))]
+    pub(crate) replication_factor: Option<i32>,
+    /// Replicas that must have a record before it counts as written [default: 2 with three replicas or more, else the broker's]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=100))]
+    pub(crate) min_insync_replicas: Option<i32>,
+    /// How long records are kept
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = retention)]
+    pub(crate) retention: Duration,
+    /// The topics of `kafka.input` too
+    #[arg(long)]
+    pub(crate) with_input: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long the brokers may take for an answer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
+    /// How long each question may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// Newest lines of each input partition that are looked at for their hosts
+    #[arg(long, value_name = "LINES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) sample: u32,
+}
+
+/// From a second to five minutes.
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(
+        text,
+        Duration::from_secs(1),
+        Duration::from_mins(5),
+        "1s to 5m",
+    )
+}
+
+/// From a minute to ten years.
+fn retention(text: &str) -> Result<Duration, String> {
+    let decade = Duration::from_hours(24 * 3650);
+    duration(text, Duration::from_mins(1), decade, "1m to 3650d")
+}
+
+fn duration(text: &str, from: Duration, to: Duration, range: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| (from..=to).contains(duration))
+        .ok_or_else(|| format!("write a duration from {range}"))
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -53,7 +53,7 @@ pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
     let (options, profile) = options(&broker)?;
     let telemetry = Arc::new(Telemetry::new());
     let stop = Stop::new();
-    service::handle_signals(&stop, None)?;
+    service::handle_signals(&stop, service::READ_AGAIN, None)?;
     let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
     let sent = Arc::new(AtomicU64::new(0));
 

@@ -4,12 +4,15 @@ mod args;
 mod check;
 mod config;
 mod demo;
+mod dlq;
+mod doctor;
 mod input;
 mod reload;
 mod rules;
 mod run;
 mod scan;
 mod show;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -23,7 +26,8 @@ use crate::args::{Arguments, Command};
 pub(crate) enum Exit {
     /// All is well.
     Ok,
-    /// Something was found: errors in rules, matches under `--fail-on-match`.
+    /// Something was found: errors in rules, matches under `--fail-on-match`, a fault in the cluster, letters
+    /// that cannot be replayed.
     Findings,
 }
 
@@ -66,6 +70,9 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Run(run) => run::run(common, run),
         Command::Scan(scan) => scan::run(common, scan),
         Command::Check(check) => check::run(common, check),
+        Command::Dlq(what) => dlq::run(common, what),
+        Command::Topics(what) => topics::run(common, what),
+        Command::Doctor(doctor) => doctor::run(common, doctor),
         Command::Config(what) => config::run(common, *what),
         Command::Completions { shell } => {
             let mut text = Vec::new();

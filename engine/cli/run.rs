@@ -1,5 +1,6 @@
 //! `pythia run`: the service. Startup in named steps: settings, logs, signals, rules, http, stream.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use anyhow::{Context as _, Result};
 use console::settings::Config;
 use console::{logs, printing};
 use stream::{
-    GroupProtocol, Input, Options, Pem, Rulesets, Security, ServeError, Start, Stop, Telemetry,
+    GroupProtocol, Input, OperatorError, Options, Pem, Rulesets, Security, ServeError, Start, Stop,
+    Telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{Common, Run};
+use crate::args::{Common, Kafka, Run};
 use crate::reload::{self, Watcher};
 use crate::scan::{limits, profile, rule_paths};
 use crate::{Exit, Failure, config, rules};
@@ -24,17 +26,12 @@ const NEEDED: &[(&str, &str)] = &[(
     "write [kafka] brokers = [\"host:9092\"], set PYTHIA__KAFKA__BROKERS, or use --brokers",
 )];
 
+/// What becomes of lines that a service leaves at once.
+pub(crate) const READ_AGAIN: &str = "lines in flight will be read again";
+
 pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // Settings.
-    let flags = [
-        ("--brokers", "kafka.brokers", &run.brokers),
-        ("--input", "kafka.input", &run.input),
-        ("--group", "kafka.group", &run.group),
-    ];
-    let flags = flags
-        .into_iter()
-        .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
-    let config = config::load_with(common, flags.collect(), NEEDED)?;
+    let config = settings(common, &run.kafka)?;
     let options = options(&config);
     if let Some(topic) = options.output_topics_read().first() {
         let help = "every dead letter would be read again: name other topics";
@@ -55,7 +52,7 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let stop = Stop::new();
     // One that waits is enough: it is answered by what lies there then.
     let (hang_up, hang_ups) = mpsc::sync_channel(1);
-    handle_signals(&stop, Some(hang_up))?;
+    handle_signals(&stop, READ_AGAIN, Some(hang_up))?;
 
     // Rules.
     let paths = rule_paths(common, &config);
@@ -79,18 +76,45 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // The stream, until a signal.
     let profile = Arc::new(profile(&config));
     stream::serve(&options, rulesets, profile, &telemetry, &stop).map_err(|error| match error {
-        // A property that librdkafka does not know, a certificate that is none: the configuration's fault.
-        ServeError::Client { source } => {
-            Failure::Usage(format!("the Kafka settings are refused: {source}")).into()
-        }
+        ServeError::Client { source } => refused(&source),
         fault => anyhow::Error::from(fault),
     })?;
     Ok(Exit::Ok)
 }
 
-/// SIGTERM and SIGINT ask for a clean end; the second of them ends at once. SIGHUP is handed on; where
-/// nobody takes it, it ends the program as always.
-pub(crate) fn handle_signals(stop: &Stop, hang_up: Option<SyncSender<()>>) -> Result<()> {
+/// The settings of a command that talks to Kafka.
+pub(crate) fn settings(common: &Common, kafka: &Kafka) -> Result<Config> {
+    let flags = [
+        ("--brokers", "kafka.brokers", &kafka.brokers),
+        ("--input", "kafka.input", &kafka.input),
+        ("--group", "kafka.group", &kafka.group),
+    ];
+    let flags = flags
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
+    config::load_with(common, flags.collect(), NEEDED)
+}
+
+/// A property that librdkafka does not know, a certificate that is none: the configuration's fault.
+fn refused(source: &impl Display) -> anyhow::Error {
+    Failure::Usage(format!("the Kafka settings are refused: {source}")).into()
+}
+
+/// The error of an operator's command with the exit code that it deserves.
+pub(crate) fn operator_error(error: OperatorError) -> anyhow::Error {
+    match error {
+        OperatorError::Client { source } => refused(&source),
+        other => other.into(),
+    }
+}
+
+/// SIGTERM and SIGINT ask for a clean end; the second of them ends at once and says what becomes of the rest.
+/// SIGHUP is handed on; where nobody takes it, it ends the program as always.
+pub(crate) fn handle_signals(
+    stop: &Stop,
+    rest: &'static str,
+    hang_up: Option<SyncSender<()>>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -115,7 +139,7 @@ pub(crate) fn handle_signals(stop: &Stop, hang_up: Option<SyncSender<()>>) -> Re
                         () = hung_up(&mut hang_up) => continue,
                     }
                     if asked {
-                        printing::err("stopped at once; lines in flight will be read again\n");
+                        printing::err(&format!("stopped at once; {rest}\n"));
                         end_at_once();
                     }
                     asked = true;

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -335,6 +336,22 @@ impl Setting {
             self.bootstrap, self.group, self.alerts, self.dead_letters
         );
         self.start_with(instance, &config, more)
+    }
+
+    /// `pythia` with these arguments and the settings of `start`, to be run to its end.
+    pub(crate) fn command(&self, arguments: &[&str], more: &str) -> Command {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.path().join(format!("command-{number}.toml"));
+        let config = format!(
+            "[kafka]\nbrokers = [{:?}]\ngroup = {:?}\ninput = [{:?}]\n[output]\nalerts = {:?}\ndead_letters = {:?}\n{more}",
+            self.bootstrap, self.group, self.input, self.alerts, self.dead_letters
+        );
+        fs::write(&path, config).expect("the folder takes a file");
+        let mut command = pythia();
+        command.args(arguments).arg("--config").arg(&path);
+        command.stdin(Stdio::null());
+        command
     }
 
     fn start_with(&self, instance: &str, config: &str, more: &str) -> Pythia {

@@ -126,6 +126,16 @@ impl Broker {
         }
     }
 
+    /// Runs one of Kafka's own tools against the plain listener, such as `AclCommand`.
+    pub(crate) fn tool(&self, class: &str, arguments: &[&str]) {
+        let node = self.node().lock().expect("no test panicked with the node");
+        let mut command = node.java(&[class, "--bootstrap-server", &self.bootstrap]);
+        let output = command.args(arguments).output().expect("java runs");
+        let text =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{class} {arguments:?}: {text}");
+    }
+
     /// An administrator's client.
     pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client()

@@ -40,16 +40,11 @@ fn certificates(folder: &Path) {
     .expect("the folder takes a file");
 }
 
-#[test]
-fn tls_and_passwords_connect_and_a_wrong_password_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
-    certificates(folder.path());
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port")
-        .port();
-    let path = folder.path().display();
-    let properties = format!(
+/// Properties of a broker that also listens with TLS and passwords on this port, and knows one user.
+pub(crate) fn secured(folder: &Path, port: u16) -> String {
+    certificates(folder);
+    let path = folder.display();
+    format!(
         "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 extra.listener=SASL_SSL://127.0.0.1:{port}
 ssl.keystore.type=PEM
@@ -59,7 +54,21 @@ ssl.truststore.location={path}/ca.pem
 sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_pythia=\"secret1\";
 "
-    );
+    )
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    listener.expect("a free port").port()
+}
+
+#[test]
+fn tls_and_passwords_connect_and_a_wrong_password_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let path = folder.path().display();
+    let properties = secured(folder.path(), port);
     let Some(broker) = Broker::own("safety", &properties) else {
         return;
     };

@@ -1,0 +1,388 @@
+//! `pythia dlq`: what lies on the dead-letter topic is told, and goes back to where it came from.
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _};
+use serde_json::Value;
+
+use super::fleet::{self, Sent, Setting};
+use super::harness::Broker;
+
+/// A reverse shell, longer than a kilobyte: a dead letter below a limit of 1 KiB, an alert above it.
+fn long_shell(n: usize) -> Sent {
+    let ballast = "x".repeat(2_000);
+    let line = format!(
+        r#"{{"ID":"17000000{n:02}.123:{n}","EXECVE":{{"argc":4,"ARGV":["perl","-e","use Socket; exec","{ballast}"]}}}}"#
+    );
+    Sent {
+        host: format!("web-{n:02}"),
+        line: line.into_bytes(),
+    }
+}
+
+fn sent(line: &[u8]) -> Sent {
+    Sent {
+        host: "web-01".into(),
+        line: line.to_vec(),
+    }
+}
+
+/// Exit code, standard output as JSON, standard error.
+fn ran(command: &mut Command) -> (Option<i32>, Value, String) {
+    let output = command
+        .args(["--output", "json"])
+        .output()
+        .expect("pythia runs");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), json, err)
+}
+
+/// What a letter keeps of its record: partition, key, value, a header.
+type Kept = (i32, Vec<u8>, Vec<u8>, Option<String>);
+
+const SHORT_LINES: &str = "[limits]\nline_bytes = \"1KiB\"\n";
+
+/// Lines that a limit refused are judged when they come back under a higher one, and count on when they are
+/// refused again.
+#[test]
+fn a_dead_letter_goes_back_and_is_judged_again() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let setting = Setting::new(broker, "roundtrip");
+    let mut lines: Vec<Sent> = (0..5).map(long_shell).collect();
+    lines.push(sent(br#"{"ID":"1700000000.123:4711","CWD":{"cwd":"/ro"#));
+    let producer = fleet::producer(broker);
+    for line in &lines {
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "trace",
+            value: Some("\u{e9}"),
+        });
+        // Nobody outside says how often a line was refused, or where it came from.
+        let headers = headers.insert(Header {
+            key: "pythia.source.topic",
+            value: Some("elsewhere"),
+        });
+        let record = BaseRecord::to(&setting.input)
+            .key(&line.host)
+            .payload(&line.line);
+        producer
+            .send(record.headers(headers))
+            .map_err(|(error, _)| error)
+            .expect("it is queued");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    let pythia = setting.start("one", SHORT_LINES);
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    pythia.stop();
+
+    let (code, told, _) = ran(&mut setting.command(&["dlq", "list"], ""));
+    assert_eq!(code, Some(0));
+    assert_eq!(told["read"], 6, "{told:#}");
+    let reasons: Vec<(&Value, &Value, &Value)> = told["reasons"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|group| (&group["reason"], &group["stage"], &group["letters"]))
+        .collect();
+    assert_eq!(
+        format!("{reasons:?}"),
+        r#"[(String("oversize"), String("decode"), Number(5)), (String("truncated"), String("decode"), Number(1))]"#
+    );
+    let from = told["sources"].as_array().expect("a list");
+    assert!(
+        from.iter()
+            .all(|source| source["topic"] == setting.input.as_str()),
+        "{told:#}"
+    );
+    assert_eq!(
+        from.iter()
+            .map(|source| source["letters"].as_u64().expect("a number"))
+            .sum::<u64>(),
+        6
+    );
+
+    // Refused again: the letters say that it is the second time, and hold the same bytes.
+    let replay = ["dlq", "replay", "--reason", "oversize"];
+    let (code, done, err) = ran(&mut setting.command(&replay, ""));
+    assert_eq!(
+        (code, &done["sent"][&setting.input]),
+        (Some(0), &Value::from(5)),
+        "{done:#} {err}"
+    );
+    let pythia = setting.start("one", SHORT_LINES);
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    pythia.stop();
+    let letters = fleet::read_all(broker, &setting.dead_letters);
+    let of_attempt = |attempt: &str| -> Vec<Kept> {
+        let mut found: Vec<_> = letters
+            .iter()
+            .filter(|letter| letter.headers["pythia.error.attempt"] == attempt)
+            .filter(|letter| letter.headers["pythia.error.code"] == "oversize")
+            .map(|letter| {
+                let partition = letter.headers["pythia.source.partition"].parse();
+                (
+                    partition.expect("a number"),
+                    letter.key.clone(),
+                    letter.value.clone(),
+                    letter.headers.get("trace").cloned(),
+                )
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    assert_eq!(of_attempt("1").len(), 5);
+    assert_eq!(
+        of_attempt("1"),
+        of_attempt("2"),
+        "same partition, key, value, foreign header"
+    );
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.headers["trace"] == "\u{e9}")
+    );
+    let (_, told, _) = ran(&mut setting.command(&["dlq", "list", "--reason", "oversize"], ""));
+    assert_eq!(
+        (&told["selected"], &told["reasons"][0]["again"]),
+        (&10.into(), &5.into()),
+        "{told:#}"
+    );
+
+    // Under the usual limit they are events.
+    let (code, done, _) = ran(&mut setting.command(&replay, ""));
+    assert_eq!(
+        (code, &done["sent"][&setting.input]),
+        (Some(0), &Value::from(10))
+    );
+    let pythia = setting.start("one", "");
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    pythia.stop();
+    let alerts = setting.alerts(broker);
+    assert_eq!(alerts.len(), setting.scan(&lines[..5]).len());
+    assert_eq!(
+        fleet::read_all(broker, &setting.dead_letters).len(),
+        11,
+        "none again"
+    );
+    for record in fleet::read_all(broker, &setting.input).iter().skip(6) {
+        let ours: Vec<&String> = record
+            .headers
+            .keys()
+            .filter(|key| key.starts_with("pythia."))
+            .collect();
+        assert!(
+            ours.len() <= 1
+                && ours
+                    .iter()
+                    .all(|key| *key == "pythia.error.attempt" || *key == "pythia.source.topic"),
+            "{ours:?}"
+        );
+    }
+}
+
+#[test]
+fn filters_rate_limit_and_dry_run_of_a_replay() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let setting = Setting::new(broker, "filters");
+    let mut lines: Vec<Sent> = (0..30).map(|_| sent(b"no event")).collect();
+    lines.push(sent(br#"{"ID":"yesterday","CWD":{"cwd":"/"}}"#));
+    lines.push(sent("\u{1b}[31m\u{202e}no event".as_bytes()));
+    fleet::produce(broker, &setting.input, &lines);
+    let pythia = setting.start("one", "");
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    pythia.stop();
+    let before = fleet::read_all(broker, &setting.input).len();
+
+    let list = |more: &[&str]| ran(&mut setting.command(&[&["dlq", "list"], more].concat(), ""));
+    assert_eq!(list(&["--reason", "bad_id"]).1["selected"], 1);
+    assert_eq!(
+        list(&["--reason", "bad_id", "--reason", "invalid_json"]).1["selected"],
+        32
+    );
+    assert_eq!(list(&["--reason", "nothing"]).1["selected"], 0);
+    assert_eq!(list(&["--since", "1h"]).1["selected"], 32);
+    assert_eq!(list(&["--until", "1h"]).1["selected"], 0);
+    assert_eq!(list(&["--since", "2999-01-01T00:00:00Z"]).1["read"], 0);
+    let (_, limited, err) = list(&["--limit", "10"]);
+    assert_eq!(
+        (&limited["read"], &limited["limit_reached"]),
+        (&10.into(), &true.into())
+    );
+    assert!(err.contains("--limit 10 was reached"), "{err}");
+    let (_, whole, err) = list(&["--limit", "32"]);
+    assert_eq!(
+        (&whole["read"], &whole["limit_reached"]),
+        (&32.into(), &false.into())
+    );
+    assert!(!err.contains("reached"), "{err}");
+    let (code, _, err) = list(&["--since", "yesterday"]);
+    assert_eq!(code, Some(2), "{err}");
+    let mut table = setting.command(&["dlq", "list", "--output", "table"], "");
+    let table = String::from_utf8(table.output().expect("pythia runs").stdout).expect("UTF-8");
+    assert!(
+        table.contains("\\u{1b}[31m\\u{202e}no event") && !table.contains('\u{1b}'),
+        "{table}"
+    );
+    assert!(
+        table.starts_with("reason       stage  letters bytes cut again oldest"),
+        "{table}"
+    );
+
+    let replay =
+        |more: &[&str]| ran(&mut setting.command(&[&["dlq", "replay"], more].concat(), ""));
+    let (code, would, _) = replay(&["--dry-run"]);
+    assert_eq!(
+        (code, &would["sent"][&setting.input]),
+        (Some(0), &32.into()),
+        "{would:#}"
+    );
+    assert_eq!(
+        fleet::read_all(broker, &setting.input).len(),
+        before,
+        "a dry run sends nothing"
+    );
+
+    let begun = Instant::now();
+    let (code, done, _) = replay(&["--reason", "invalid_json", "--rate", "10"]);
+    assert_eq!(
+        (code, &done["sent"][&setting.input]),
+        (Some(0), &31.into()),
+        "{done:#}"
+    );
+    let took = begun.elapsed();
+    assert!(
+        (3..15).contains(&took.as_secs()),
+        "31 lines at 10 a second took {took:?}"
+    );
+
+    // Stopped by a signal it waits for what it has sent, and says so.
+    let mut slow = setting.command(&["dlq", "replay", "--rate", "5", "--output", "json"], "");
+    let slow = slow
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pythia starts");
+    thread::sleep(Duration::from_secs(3));
+    let pid = slow.id().to_string();
+    Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .expect("kill runs");
+    let stopped = slow.wait_with_output().expect("pythia ends");
+    let told: Value = serde_json::from_slice(&stopped.stdout).expect("JSON");
+    let sent = told["sent"][&setting.input]
+        .as_u64()
+        .expect("some are sent");
+    assert_eq!(
+        (stopped.status.code(), &told["stopped"]),
+        (Some(3), &true.into()),
+        "{told:#}"
+    );
+    assert!((1..32).contains(&sent), "{told:#}");
+    let lines = fleet::read_all(broker, &setting.input).len() - before - 31;
+    assert_eq!(lines as u64, sent, "what is told is what arrived");
+
+    broker.create_topic("filters.other", 1, &[]);
+    let (code, done, _) = replay(&["--to", "filters.other", "--reason", "bad_id"]);
+    assert_eq!(
+        (code, &done["sent"]["filters.other"]),
+        (Some(0), &1.into()),
+        "{done:#}"
+    );
+    assert_eq!(fleet::read_all(broker, "filters.other").len(), 1);
+    let (code, _, err) = replay(&["--to", &setting.dead_letters]);
+    assert_eq!(code, Some(2), "{err}");
+    let (code, done, _) = replay(&["--to", "filters.nowhere", "--reason", "bad_id"]);
+    assert_eq!(
+        (code, &done["refused"]["no_topic"]),
+        (Some(1), &1.into()),
+        "{done:#}"
+    );
+}
+
+/// What cannot go back as it was, or must not go where it says, stays, is counted and told.
+#[test]
+fn letters_that_cannot_be_replayed_are_counted() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "refused");
+    setting.dead_letters = "refused.small-dlq".into();
+    broker.create_topic(&setting.dead_letters, 1, &[("max.message.bytes", "40000")]);
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut byte = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_be_bytes()[3]
+    };
+    let large: Vec<u8> = (0..100_000).map(|_| byte()).collect();
+    // One after the other: a batch that is too large is cut in all its records.
+    let pythia = setting.start("one", "");
+    for line in [large.as_slice(), b"no event"] {
+        fleet::produce(broker, &setting.input, &[sent(line)]);
+        fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    }
+    pythia.stop();
+    // Letters of strangers: one without a source, one that would forge an alert.
+    let producer = fleet::producer(broker);
+    let forged = OwnedHeaders::new().insert(Header {
+        key: "pythia.source.topic",
+        value: Some(&setting.alerts),
+    });
+    for headers in [OwnedHeaders::new(), forged] {
+        let record = BaseRecord::<str, str>::to(&setting.dead_letters).payload("{}");
+        producer
+            .send(record.headers(headers))
+            .map_err(|(error, _)| error)
+            .expect("it is queued");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+
+    let (code, done, _) = ran(&mut setting.command(&["dlq", "replay"], ""));
+    assert_eq!(code, Some(1), "{done:#}");
+    assert_eq!(
+        done["refused"],
+        serde_json::json!({"cut": 1, "no_source": 1, "output_topic": 1})
+    );
+    assert_eq!(
+        done["sent"],
+        serde_json::json!({ setting.input.as_str(): 1 })
+    );
+    assert!(fleet::read_all(broker, &setting.alerts).is_empty());
+    let mut dry = setting.command(&["dlq", "replay", "--dry-run", "--output", "table"], "");
+    let output = dry.output().expect("pythia runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1));
+    expect_test::expect![[r"
+        letters outcome
+        1       would be sent to refused.laurel
+        1       refused: only a part of the line was kept, too large for the dead-letter topic
+        1       refused: no header says which topic it came from: name one with --to
+        1       refused: it would go to the topic of the alerts or of the dead letters
+    "]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_dead_letter_topic_that_is_missing_is_named() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "nodlq");
+    setting.dead_letters = "nodlq.nowhere".into();
+    let (code, _, err) = ran(&mut setting.command(&["dlq", "list"], ""));
+    assert_eq!(code, Some(3));
+    assert!(
+        err.contains("topic nodlq.nowhere") && err.contains("Unknown topic"),
+        "{err}"
+    );
+}
