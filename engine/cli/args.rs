@@ -126,8 +126,9 @@ const DLQ_LIST_EXAMPLES: &str = "Examples:
   pythia dlq list --config pythia.toml
   pythia dlq list --brokers kafka:9092 --reason truncated --since 2026-11-24T08:00:00Z --output json";
 
-const DLQ_REPLAY_EXAMPLES: &str = "Letters stay where they are: the same replay again sends the same lines again, and gives alerts of the
-same ids. A letter that was too large for the dead-letter topic was cut and is not sent.
+const DLQ_REPLAY_EXAMPLES: &str =
+    "Letters stay where they are: the same replay again sends the same lines again, and gives
+alerts of the same ids. A letter that was cut, too large for its topic, is not sent.
 
 Examples:
   pythia dlq replay --config pythia.toml --reason oversize --since 24h --dry-run
@@ -138,8 +139,9 @@ const TOPICS_EXAMPLES: &str = "Examples:
   pythia topics create --config pythia.toml --dry-run
   pythia topics create --config pythia.toml --partitions 12 --replication-factor 3";
 
-const DOCTOR_EXAMPLES: &str = "Leaves no record, no offset and no member of the group behind. The brokers' clock is not looked at: no
-answer of theirs carries it.
+const DOCTOR_EXAMPLES: &str =
+    "Leaves no record, no offset and no member of the group behind. The brokers' clock is not
+looked at: no answer of theirs carries it.
 
 Examples:
   pythia doctor --config pythia.toml
