@@ -160,7 +160,7 @@ fn parse_raw(text: &[u8], normal: &mut Normal, element: u32, address: u32, span:
         return;
     };
     if address != NONE {
-        normal.symbols[address as usize] = crate::symbol::Symbol::DEAD;
+        normal.tape.nodes[address as usize].symbol = crate::symbol::Symbol::DEAD;
     }
     let object = normal.push_known(Known::Address, Kind::Object, span);
     match raw {

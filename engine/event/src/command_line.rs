@@ -46,7 +46,7 @@ fn limit(normal: &mut Normal, argv: u32, arguments_max: usize, counts: &mut Coun
     while let Some(element) = elements.next(normal) {
         count += 1;
         if count > arguments_max {
-            normal.symbols[element as usize] = Symbol::DEAD;
+            normal.tape.nodes[element as usize].symbol = Symbol::DEAD;
         }
     }
     if count > arguments_max {

@@ -6,6 +6,7 @@
 
 use sonic_rs::{ArrayJsonIter, Deserialize as _, Deserializer, ObjectJsonIter};
 
+use crate::symbol::Symbol;
 use crate::{Fault, Kind, Limits, Node, Span, Tape};
 
 /// Deepest nesting this reader follows whatever the limits say: sonic-rs recurses once per level.
@@ -181,6 +182,7 @@ impl<'a> Writer<'a, '_> {
             value: Span::new(self.at + quote, self.at + len - quote),
             kind,
             coded: kind == Kind::String && raw.contains(['\\', '%']),
+            symbol: Symbol::OTHER,
             next: index + 1,
         });
         self.at += if open.is_some() { 1 } else { len };

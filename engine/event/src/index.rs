@@ -42,23 +42,20 @@ struct Member {
 }
 
 impl Index {
-    /// Writes `found`, one symbol per node of the tape; true if any name stood twice in its object.
+    /// Writes the symbol of each node; true if any name stood twice in its object.
     #[expect(clippy::cast_possible_truncation, reason = "nodes are numbered by u32")]
     pub(crate) fn run(
         &mut self,
         text: &[u8],
-        tape: &Tape,
+        tape: &mut Tape,
         symbols: &Symbols,
-        found: &mut Vec<Symbol>,
     ) -> bool {
-        found.clear();
-        found.reserve(tape.nodes.len());
         self.open.clear();
         self.hashes.clear();
         self.wide.clear();
         let mut duplicates = false;
-        for (index, node) in tape.nodes.iter().enumerate() {
-            let index = index as u32;
+        for index in 0..tape.nodes.len() as u32 {
+            let node = tape.node(index);
             let mut symbol = Symbol::ELEMENT;
             if node.key != Span::NONE {
                 let name = node.key.of(text);
@@ -66,13 +63,13 @@ impl Index {
                 let hash = words.hash();
                 symbol = symbols.find_words(words, hash, name);
                 if self.may_be_known(index, hash)
-                    && let Some(earlier) = self.earlier(text, tape, found, index, hash)
+                    && let Some(earlier) = self.earlier(text, tape, index, hash)
                 {
-                    found[earlier as usize] = Symbol::DEAD;
+                    tape.nodes[earlier as usize].symbol = Symbol::DEAD;
                     duplicates = true;
                 }
             }
-            found.push(symbol);
+            tape.nodes[index as usize].symbol = symbol;
             if node.kind == Kind::Object {
                 let first = self.hashes.len();
                 self.open.push(Object {
@@ -112,14 +109,13 @@ impl Index {
         &mut self,
         text: &[u8],
         tape: &Tape,
-        found: &[Symbol],
         index: u32,
         hash: u64,
     ) -> Option<u32> {
         let object = self.open.last()?;
         let (node, members) = (object.node, self.hashes.len() - object.first);
         if members > NARROW {
-            return self.earlier_in_wide(text, tape, found, node, members, index);
+            return self.earlier_in_wide(text, tape, node, members, index);
         }
         let (_, before) = self.hashes[object.first..].split_last()?;
         if !before.contains(&hash) {
@@ -129,7 +125,7 @@ impl Index {
         tape.children(node)
             .take_while(|&member| member < index)
             .find(|&member| {
-                found[member as usize] != Symbol::DEAD && tape.key(text, member) == name
+                tape.node(member).symbol != Symbol::DEAD && tape.key(text, member) == name
             })
     }
 
@@ -137,14 +133,13 @@ impl Index {
         &mut self,
         text: &[u8],
         tape: &Tape,
-        found: &[Symbol],
         object: u32,
         members: usize,
         index: u32,
     ) -> Option<u32> {
         if members == NARROW + 1 {
             for member in tape.children(object).take_while(|&member| member < index) {
-                if found[member as usize] != Symbol::DEAD {
+                if tape.node(member).symbol != Symbol::DEAD {
                     self.put(text, tape, object, member);
                 }
             }
@@ -175,10 +170,9 @@ mod tests {
     fn dead(text: &str) -> Vec<String> {
         let mut tape = Tape::default();
         fallback::fill(text.as_bytes(), &mut tape, &Profile::laurel().limits).unwrap();
-        let mut found = vec![];
-        let any = Index::default().run(text.as_bytes(), &tape, &Symbols::new(), &mut found);
+        let any = Index::default().run(text.as_bytes(), &mut tape, &Symbols::new());
         let dead: Vec<_> = (0..tape.nodes.len())
-            .filter(|&node| found[node] == Symbol::DEAD)
+            .filter(|&node| tape.nodes[node].symbol == Symbol::DEAD)
             .map(|node| {
                 let value = tape.nodes[node].value;
                 String::from_utf8_lossy(value.of(text.as_bytes())).into_owned()

@@ -82,7 +82,7 @@ fn push_pair(
     for earlier in first..normal.next_node() {
         let other = normal.node(earlier).key;
         if normal.bytes(text, other) == normal.bytes(text, key) {
-            normal.symbols[earlier as usize] = Symbol::DEAD;
+            normal.tape.nodes[earlier as usize].symbol = Symbol::DEAD;
         }
     }
     normal.push(symbol, key, kind, value);

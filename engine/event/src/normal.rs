@@ -64,8 +64,6 @@ pub(crate) struct PathName {
 pub(crate) struct Normal {
     pub(crate) tape: Tape,
     pub(crate) arena: Vec<u8>,
-    /// By node.
-    pub(crate) symbols: Vec<Symbol>,
     pub(crate) extras: Vec<Extra>,
     /// First extra by parent; shorter than the tape where the rest have none.
     extra_of: Vec<u32>,
@@ -103,7 +101,6 @@ impl Default for Normal {
         Self {
             tape: Tape::default(),
             arena: vec![],
-            symbols: vec![],
             extras: vec![],
             extra_of: vec![],
             records: vec![],
@@ -138,7 +135,6 @@ impl Normal {
         let old = std::mem::take(self);
         self.tape = old.tape;
         self.arena = emptied(old.arena);
-        self.symbols = emptied(old.symbols);
         self.extras = emptied(old.extras);
         self.extra_of = emptied(old.extra_of);
         self.records = emptied(old.records);
@@ -160,7 +156,7 @@ impl Normal {
 
     /// The symbol of the node's name.
     pub(crate) fn symbol(&self, index: u32) -> Symbol {
-        self.symbols[index as usize]
+        self.tape.nodes[index as usize].symbol
     }
 
     /// A walk over the members or elements of a node that count.
@@ -280,9 +276,9 @@ impl Normal {
             value,
             kind,
             coded: false,
+            symbol: name,
             next: index + 1,
         });
-        self.symbols.push(name);
         index
     }
 
@@ -397,7 +393,7 @@ impl Cursor {
             while self.at < self.end {
                 let here = self.at;
                 self.at = normal.tape.nodes[here as usize].next;
-                if normal.symbols[here as usize] != Symbol::DEAD {
+                if normal.tape.nodes[here as usize].symbol != Symbol::DEAD {
                     return Some(here);
                 }
             }

@@ -66,7 +66,7 @@ pub(crate) fn normalise(
     counts: &mut Counts,
 ) {
     normal.reset();
-    let duplicates = index.run(text, &normal.tape, symbols, &mut normal.symbols);
+    let duplicates = index.run(text, &mut normal.tape, symbols);
     counts.duplicate_keys += u64::from(duplicates);
     let mut pass = Pass {
         text,
@@ -220,7 +220,7 @@ impl Pass<'_> {
             }
         }
         self.normal.tape.nodes[member as usize].key = key;
-        self.normal.symbols[member as usize] = symbol;
+        self.normal.tape.nodes[member as usize].symbol = symbol;
     }
 
     /// The prefix that translated members carry: the configured one, else the common one of `arch`,

@@ -20,6 +20,7 @@
 
 use wide::{bytemuck, i8x16, u8x16};
 
+use crate::symbol::Symbol;
 use crate::{Fault, Kind, Limits, Node, Span, Tape, fallback};
 
 /// Bytes per block: as many as a mask has bits.
@@ -213,6 +214,7 @@ impl Scanner<'_, '_> {
             value: Span::new(from, to),
             kind: Kind::String,
             coded,
+            symbol: Symbol::OTHER,
             next: 0,
         });
         Ok(to + 1)
@@ -252,6 +254,7 @@ impl Scanner<'_, '_> {
             value: Span::new(at, end),
             kind: Kind::Number,
             coded: false,
+            symbol: Symbol::OTHER,
             next: 0,
         });
         Ok(end)
@@ -280,6 +283,7 @@ impl Scanner<'_, '_> {
             value: Span::new(at, end),
             kind,
             coded: false,
+            symbol: Symbol::OTHER,
             next: 0,
         });
         Ok(end)
@@ -301,6 +305,7 @@ impl Scanner<'_, '_> {
             value: Span::new(at, at),
             kind,
             coded: false,
+            symbol: Symbol::OTHER,
             next: parent,
         });
         index

@@ -14,6 +14,8 @@
 //! 4     item  0              5
 //! ```
 
+use crate::symbol::Symbol;
+
 /// A piece of the line, or of the arena where the text had to be decoded. Length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -87,6 +89,8 @@ pub struct Node {
     pub kind: Kind,
     /// The string holds a backslash or a percent sign: it must be decoded before it is compared.
     pub coded: bool,
+    /// Number of the member's name, once [`crate::Decoder`] has looked it up.
+    pub(crate) symbol: Symbol,
     /// Index of the node behind this one and all below it.
     pub next: u32,
 }
