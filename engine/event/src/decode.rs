@@ -132,7 +132,7 @@ impl Decoder {
             views,
             counts,
         } = self;
-        let Opened { text, tape, host } = opener.open(line, profile, origin)?;
+        let Opened { text, tape, host } = opener.open(line, fields, profile, origin)?;
         std::mem::swap(tape, &mut normal.tape);
         normalise(text, normal, &fields.symbols, index, profile, counts);
         let id = normal.tape.nodes.get(normal.id_node as usize);
@@ -168,7 +168,7 @@ impl Decoder {
 
     /// What was counted since the last call.
     pub fn take_counts(&mut self) -> Counts {
-        let fallback = std::mem::take(&mut self.opener.rescued);
+        let fallback = std::mem::take(&mut self.opener.scanners.rescued);
         Counts {
             fallback,
             ..std::mem::take(&mut self.counts)

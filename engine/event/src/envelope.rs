@@ -14,8 +14,9 @@
 //! member names are written with escapes (`"\\u0049D"`; Laurel never does, a program that writes the line
 //! anew may) is written into the buffer with plain names, so that all behind compares names as bytes.
 
+use crate::anchored::Anchored;
 use crate::text::{decimal, decode_into, unescape_into};
-use crate::{Fault, Kind, Limits, Node, Origin, Profile, Span, Tape, scan};
+use crate::{Fault, Fields, Kind, Node, Origin, Profile, Span, Tape, scan};
 
 /// How many envelopes may lie around an event, one in the other.
 const UNWRAPS: usize = 2;
@@ -43,7 +44,14 @@ pub(crate) struct Opener {
     /// The objects looked at on the way to the event, outermost first.
     way: Vec<Members>,
     host: Vec<u8>,
-    /// Lines or strings that the scanner refused and the fallback read; taken by the decoder.
+    pub(crate) scanners: Scanners,
+}
+
+/// The ways to read a text onto a tape, fastest first.
+#[derive(Debug, Default)]
+pub(crate) struct Scanners {
+    anchored: Anchored,
+    /// Texts that the scanner refused and the fallback read; taken by the decoder.
     pub(crate) rescued: u64,
 }
 
@@ -82,6 +90,7 @@ impl Opener {
     pub(crate) fn open<'a>(
         &'a mut self,
         line: &'a [u8],
+        fields: &Fields,
         profile: &Profile,
         origin: &Origin<'a>,
     ) -> Result<Opened<'a>, Fault> {
@@ -92,8 +101,8 @@ impl Opener {
         let start = memchr::memchr(b'{', line).ok_or(Fault::InvalidJson)?;
         let layer = &mut self.layers[0];
         (layer.start, layer.owned) = (start, false);
-        layer.read(line, &profile.limits, &mut self.rescued)?;
-        self.search(line, profile, 0, Tape::ROOT)?;
+        layer.read(line, fields, profile, &mut self.scanners)?;
+        self.search(line, fields, profile, 0, Tape::ROOT)?;
         let named = self.find_host(line, profile).is_some();
         let Members { layer, node, .. } = *self.way.last().ok_or(Fault::NoEvent)?;
         let host = if named {
@@ -126,6 +135,7 @@ impl Opener {
     fn search(
         &mut self,
         line: &[u8],
+        fields: &Fields,
         profile: &Profile,
         layer: usize,
         node: u32,
@@ -150,10 +160,10 @@ impl Opener {
                 continue;
             };
             let opened = match self.layers[layer].tape.node(candidate).kind {
-                Kind::Object => self.search(line, profile, layer, candidate),
+                Kind::Object => self.search(line, fields, profile, layer, candidate),
                 Kind::String => self
-                    .read_string(line, profile, layer, candidate)
-                    .and_then(|inner| self.search(line, profile, inner, Tape::ROOT)),
+                    .read_string(line, fields, profile, layer, candidate)
+                    .and_then(|inner| self.search(line, fields, profile, inner, Tape::ROOT)),
                 _ => continue,
             };
             match opened {
@@ -171,6 +181,7 @@ impl Opener {
     fn read_string(
         &mut self,
         line: &[u8],
+        fields: &Fields,
         profile: &Profile,
         layer: usize,
         node: u32,
@@ -187,7 +198,7 @@ impl Opener {
         inner.start = memchr::memchr(b'{', &inner.text).ok_or(Fault::NoEvent)?;
         let json = &inner.text[inner.start..];
         let looks_like_json = matches!(json.get(1), None | Some(b'"' | b' '));
-        let read = inner.read(line, &profile.limits, &mut self.rescued);
+        let read = inner.read(line, fields, profile, &mut self.scanners);
         read.map_err(|fault| {
             if looks_like_json {
                 fault
@@ -287,9 +298,21 @@ impl Layer {
     }
 
     /// Reads the JSON onto the tape; where names are escaped, again with plain ones.
-    fn read(&mut self, line: &[u8], limits: &Limits, rescued: &mut u64) -> Result<(), Fault> {
+    fn read(
+        &mut self,
+        line: &[u8],
+        fields: &Fields,
+        profile: &Profile,
+        scanners: &mut Scanners,
+    ) -> Result<(), Fault> {
         let text = if self.owned { &self.text } else { line };
         let (header, json) = text.split_at(self.start);
+        let (limits, rescued) = (&profile.limits, &mut scanners.rescued);
+        let anchored = &mut scanners.anchored;
+        if anchored.fill(json, &mut self.tape, fields, profile).is_some() {
+            // No name on this path is escaped.
+            return Ok(());
+        }
         scan::read(json, &mut self.tape, limits, rescued)?;
         let Some(plain) = plain_names(json, &self.tape) else {
             return Ok(());

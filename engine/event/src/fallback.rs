@@ -17,7 +17,7 @@ const MAX_NESTING: usize = 128;
 /// On a fault the tape's content is undefined, and the fault is only roughly right (sonic-rs takes many
 /// early ends for mistakes): the scanner's own is the one to report.
 pub(crate) fn fill(text: &[u8], tape: &mut Tape, limits: &Limits) -> Result<(), Fault> {
-    tape.nodes.clear();
+    tape.restart();
     let text = checked_text(text)?;
     if !nesting_within(text.as_bytes(), limits.nesting.min(MAX_NESTING)) {
         return Err(Fault::InvalidJson);

@@ -5,12 +5,38 @@
 
 use std::collections::HashMap;
 
-use crate::symbol::{Symbol, Symbols};
+use crate::symbol::{Known, Symbol, Symbols};
 use crate::{RecordClass, ViewKind};
 
 /// Number of a field within its view kind, dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u16);
+
+/// Members of audit records that are left out where no rule reads them, see [`Fields::is_idle`]. None may
+/// end in `arch`, `syscall`, `pid` or `uid`: from such names Laurel's prefix is told (N13).
+const IDLE: &[&str] = &[
+    "item", "items", "inode", "dev", "mode", "rdev", "obj", "subj", "cap_fp", "cap_fi", "cap_fe",
+    "cap_fver", "cap_frootid", "fver", "fp", "fi", "fe", "frootid", "old_pp", "old_pi", "old_pe",
+    "old_pa", "pp", "pi", "pe", "pa",
+];
+
+/// The bit of a translated id's name, or higher by [`Known::IDS`] the bit of a raw one's; 0 for other names.
+pub(crate) fn ids_of(name: &[u8]) -> u32 {
+    let ids = &Known::TEXTS[..2 * Known::IDS];
+    let id = ids.iter().position(|id| id.as_bytes() == name);
+    id.map_or(0, |id| 1 << id)
+}
+
+/// Whether a translated id stands without its raw one (N14).
+pub(crate) fn missing_ids(ids: u32) -> bool {
+    ids & !(ids >> Known::IDS) & ((1 << Known::IDS) - 1) != 0
+}
+
+/// Ids that alerts tell: user and audit user.
+const KEPT_IDS: u32 = {
+    let translated = 1 << Known::UidName as u32 | 1 << Known::AuidName as u32;
+    translated | translated << Known::IDS
+};
 
 /// Argument positions that have names of their own (`a0` ...).
 const ARGUMENTS_MAX: usize = 65_536;
@@ -288,6 +314,32 @@ impl Fields {
                 );
             }
         }
+    }
+
+    /// Whether nothing reads a scalar of this name in a record: one of auditd's usual names that neither
+    /// rules nor normalisation nor alerts ask for. Other names may be more than they look like (N13).
+    pub(crate) fn is_idle(&self, name: &[u8]) -> bool {
+        let record = |slot| {
+            let classes = [RecordClass::Syscall, RecordClass::Path, RecordClass::Other];
+            classes.iter().any(|class| self.record.reads(*class, slot))
+        };
+        let ids = ids_of(name);
+        let is_read = |symbol: Symbol| {
+            self.record.slot(symbol).is_some()
+                || self.native.steps.iter().any(|step| step.below(symbol).is_some())
+        };
+        // Of ids a translated and a raw one are kept or left out together.
+        let idle_id = ids != 0 && ids & KEPT_IDS == 0 && {
+            let id = (ids | ids >> Known::IDS).trailing_zeros() as usize;
+            [id, id + Known::IDS].iter().all(|name| {
+                !is_read(self.symbols.find(Known::TEXTS[*name].as_bytes()))
+            })
+        };
+        let idle = IDLE.iter().any(|idle| idle.as_bytes() == name)
+            && self.symbols.find(name) == Symbol::OTHER;
+        (idle || idle_id)
+            && self.keywords(ViewKind::Native).is_none()
+            && !self.keywords(ViewKind::Record).is_some_and(record)
     }
 
     /// The field's name, as rules write it; empty for a slot that was never given.

@@ -4,8 +4,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::anchored::Anchored;
 use crate::envelope::{Opener, is_id};
-use crate::{Fault, Kind, Limits, Origin, Profile, Tape, fallback, scan};
+use crate::index::Index;
+use crate::{Fault, Fields, Kind, Limits, Origin, Profile, Tape, ViewKind, fallback, scan};
 
 /// Lines as Laurel writes them, one of each shape that matters to reading JSON: written by hand after
 /// Laurel's manual, 0.5 to 0.8.2.
@@ -48,16 +50,43 @@ pub(crate) fn scanner_agrees(text: &[u8]) {
     }
 }
 
+/// What the fast path reads of a text, after all texts it read before, is what the scanner reads; gives
+/// whether it read it at all.
+pub(crate) fn fast_path_agrees(anchored: &mut Anchored, text: &[u8]) -> bool {
+    let (mut fast, mut slow, fields) = (Tape::default(), Tape::default(), everything());
+    let read = anchored.fill(text, &mut fast, &fields, &Profile::laurel());
+    if read.is_none() {
+        return false;
+    }
+    let shown = String::from_utf8_lossy(text);
+    let verdict = scan::fill(text, &mut slow, &Profile::laurel().limits);
+    assert_eq!(verdict, Ok(()), "{shown}");
+    let duplicates = Index::default().run(text, &mut slow, &fields.symbols);
+    assert_eq!(fast.duplicates, duplicates, "{shown}");
+    assert_eq!(fast.nodes, slow.nodes, "{shown}");
+    true
+}
+
+/// Fields of rules that read every scalar.
+fn everything() -> Fields {
+    let mut fields = Fields::default();
+    fields.want_keywords(ViewKind::Native);
+    fields
+}
+
 /// A line is opened or refused without a panic, and what is opened is whole: an object with an id, whose
 /// tape is the one of its own text.
 pub(crate) fn opened_is_whole(line: &[u8]) {
-    let mut opener = Opener::default();
-    let Ok(opened) = opener.open(line, &Profile::laurel(), &Origin::default()) else {
+    let (mut opener, fields) = (Opener::default(), everything());
+    let Ok(opened) = opener.open(line, &fields, &Profile::laurel(), &Origin::default()) else {
         return;
     };
     let mut tape = Tape::default();
     scan::fill(opened.text, &mut tape, &Profile::laurel().limits)
         .expect("the event is JSON of its own");
+    if opened.tape.is_named {
+        Index::default().run(opened.text, &mut tape, &fields.symbols);
+    }
     assert_eq!(
         tape.nodes,
         opened.tape.nodes,

@@ -30,6 +30,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod address;
+mod anchored;
 mod command_line;
 mod decode;
 mod envelope;

@@ -66,7 +66,12 @@ pub(crate) fn normalise(
     counts: &mut Counts,
 ) {
     normal.reset();
-    let duplicates = index.run(text, &mut normal.tape, symbols);
+    let tape = &mut normal.tape;
+    let duplicates = if tape.is_named {
+        tape.duplicates
+    } else {
+        index.run(text, tape, symbols)
+    };
     counts.duplicate_keys += u64::from(duplicates);
     let mut pass = Pass {
         text,

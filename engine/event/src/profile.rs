@@ -30,6 +30,14 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether the way to the event or to the host's name leads over a member of this name.
+    pub(crate) fn names(&self, name: &[u8]) -> bool {
+        let paths = self.envelope.iter().chain(&self.host_pointer);
+        paths
+            .flat_map(|path| path.split(['.', '/']))
+            .any(|step| step.as_bytes() == name)
+    }
+
     /// Laurel 0.5 to 0.8.2 behind any of the usual shippers.
     pub fn laurel() -> Self {
         Self {

@@ -26,10 +26,6 @@ use crate::{Fault, Kind, Limits, Node, Span, Tape, fallback};
 /// Bytes per block: as many as a mask has bits.
 pub(crate) const BLOCK: usize = 64;
 
-/// Nodes that a tape keeps room for between lines (1.5 MiB). More than that only a line far beyond the
-/// usual needs, and its memory is given back.
-const KEPT_NODES: usize = 1 << 16;
-
 /// Reads one JSON object, with nothing but blanks around it, onto the tape: by the scanner, and where
 /// that refuses by sonic-rs, which adds one to `rescued` if it can read the text after all.
 ///
@@ -67,8 +63,7 @@ pub(crate) fn fill(text: &[u8], tape: &mut Tape, limits: &Limits) -> Result<(), 
     if text.len() >= Span::ARENA as usize {
         return Err(Fault::Oversize);
     }
-    tape.nodes.clear();
-    tape.nodes.shrink_to(KEPT_NODES);
+    tape.restart();
     let mut scanner = Scanner {
         text,
         quotes: Quotes::new(text),
@@ -94,7 +89,7 @@ fn refuse(text: &[u8], fault: Fault) -> Fault {
     }
 }
 
-fn is_blank(text: &[u8]) -> bool {
+pub(crate) fn is_blank(text: &[u8]) -> bool {
     text.iter()
         .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
@@ -410,10 +405,7 @@ impl<'a> Quotes<'a> {
 
     #[inline(always)]
     fn take(&mut self, block: &Block) {
-        self.left = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'"')));
-        self.marks = mask(block, |bytes| {
-            is_byte(bytes, b'\\') | is_byte(bytes, b'%') | is_odd(bytes)
-        });
+        (self.left, self.marks) = quotes_and_marks(block);
         if self.marks != 0 || self.escapes.open {
             let first = u64::from(self.escapes.open);
             self.left &= !(self.escapes.mask(block) << 1 | first);
@@ -421,10 +413,10 @@ impl<'a> Quotes<'a> {
     }
 }
 
-type Block = [u8; BLOCK];
+pub(crate) type Block = [u8; BLOCK];
 
 /// The last, shorter block of a text, filled up with blanks.
-fn padded(rest: &[u8]) -> Block {
+pub(crate) fn padded(rest: &[u8]) -> Block {
     let mut block = [b' '; BLOCK];
     block[..rest.len()].copy_from_slice(rest);
     block
@@ -439,6 +431,16 @@ fn mask(block: &Block, test: impl Fn(u8x16) -> u8x16) -> u64 {
         .map(|&vector| u64::from(test(u8x16::new(vector)).to_bitmask()));
     bits.zip([0, 16, 32, 48])
         .fold(0, |mask, (bits, shift)| mask | bits << shift)
+}
+
+/// The quotes of a block, escaped ones too, and its marks.
+#[inline(always)]
+pub(crate) fn quotes_and_marks(block: &Block) -> (u64, u64) {
+    let quotes = mask(block, |bytes| is_byte(bytes, b'"'));
+    let marks = mask(block, |bytes| {
+        is_byte(bytes, b'\\') | is_byte(bytes, b'%') | is_odd(bytes)
+    });
+    (quotes, marks)
 }
 
 #[inline(always)]
@@ -456,7 +458,7 @@ fn is_odd(bytes: u8x16) -> u8x16 {
 #[derive(Default)]
 pub(crate) struct Escapes {
     /// The block before ended in a backslash that escapes the first byte of the next.
-    open: bool,
+    pub(crate) open: bool,
 }
 
 impl Escapes {
@@ -474,7 +476,7 @@ impl Escapes {
 
     /// The same as a mask: every other backslash of each row of them.
     #[inline]
-    fn mask(&mut self, block: &Block) -> u64 {
+    pub(crate) fn mask(&mut self, block: &Block) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         let backslashes = mask(block, |bytes| is_byte(bytes, b'\\')) & !u64::from(self.open);
         let firsts = backslashes & !(backslashes << 1);
@@ -487,17 +489,17 @@ impl Escapes {
 }
 
 /// What [`inspect`] found in a string.
-struct Seen {
-    coded: bool,
-    beyond_ascii: bool,
+pub(crate) struct Seen {
+    pub(crate) coded: bool,
+    pub(crate) beyond_ascii: bool,
     /// The text ends within an escape.
-    cut_escape: bool,
+    pub(crate) cut_escape: bool,
 }
 
 /// Checks the bytes of a string between its quotes: control bytes and wrong escapes are refused.
 ///
 /// Block by block, since a line in a shipper's string has an escape every few bytes.
-fn inspect(string: &[u8]) -> Result<Seen, Fault> {
+pub(crate) fn inspect(string: &[u8]) -> Result<Seen, Fault> {
     let mut seen = Seen {
         coded: false,
         beyond_ascii: false,
@@ -578,6 +580,13 @@ fn hex4(text: &[u8]) -> Result<Option<u32>, Fault> {
         number = number * 16 + char::from(digit).to_digit(16).ok_or(Fault::InvalidJson)?;
     }
     Ok((digits.len() == 4).then_some(number))
+}
+
+/// End of the number that must stand at `at`; `None` if there is none.
+#[inline(always)]
+pub(crate) fn number_end(text: &[u8], at: usize) -> Option<usize> {
+    let digits = at + usize::from(text.get(at) == Some(&b'-'));
+    small_number(text, digits).or_else(|| number(text, at).ok())
 }
 
 /// End of the number at `at` if it is one of the usual: digits alone, at most 15, with 16 bytes of

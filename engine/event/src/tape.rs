@@ -100,11 +100,27 @@ pub struct Node {
 pub struct Tape {
     /// Nodes in document order.
     pub nodes: Vec<Node>,
+    /// Whether every node has the symbol of its name, and earlier ones of equal names in one object are
+    /// [`Symbol::DEAD`].
+    pub(crate) is_named: bool,
+    /// Of a named tape: whether some name stood twice in an object.
+    pub(crate) duplicates: bool,
 }
+
+/// Nodes that a tape keeps room for between lines (1.5 MiB). More than that only a line far beyond the
+/// usual needs, and its memory is given back.
+pub(crate) const KEPT_NODES: usize = 1 << 16;
 
 impl Tape {
     /// Index of the root, present whenever a text was read without a fault.
     pub const ROOT: u32 = 0;
+
+    /// Forgets the last text, keeps the memory.
+    pub(crate) fn restart(&mut self) {
+        self.nodes.clear();
+        self.nodes.shrink_to(KEPT_NODES);
+        (self.is_named, self.duplicates) = (false, false);
+    }
 
     /// The node at `index`, which must come from this tape.
     pub fn node(&self, index: u32) -> Node {
@@ -166,6 +182,10 @@ impl Tape {
         self.nodes.truncate(self.node(index).next as usize);
         self.nodes.drain(..index as usize);
         self.nodes[0].key = Span::NONE;
+        if self.is_named {
+            self.nodes[0].symbol = Symbol::ELEMENT;
+        }
+        self.duplicates &= self.nodes.iter().any(|node| node.symbol == Symbol::DEAD);
         let moved = |span: Span| {
             if span == Span::NONE {
                 span

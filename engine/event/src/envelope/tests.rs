@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Opener, header_host, is_id};
 use crate::harness::{lines, opened_is_whole};
-use crate::{Fault, Origin, Profile};
+use crate::{Fault, Fields, Origin, Profile};
 
 const EVENT: &str = r#"{"ID":"1700000000.123:4711","SYSCALL":{"syscall":59,"exe":"/usr/bin/\"q\"","key":"a%01b"},"PATH":[{"item":0,"name":"/ü"}]}"#;
 
@@ -21,9 +21,9 @@ fn open_with(
     // Once over another envelope: nothing of it may be left behind.
     let other = json!({"host": "other", "message": json!({"log": EVENT}).to_string()}).to_string();
     opener
-        .open(other.as_bytes(), &Profile::laurel(), origin)
+        .open(other.as_bytes(), &Fields::default(), &Profile::laurel(), origin)
         .unwrap();
-    let opened = opener.open(line.as_bytes(), profile, origin)?;
+    let opened = opener.open(line.as_bytes(), &Fields::default(), profile, origin)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Ok((text(opened.text), opened.host.map(text)))
 }
@@ -381,12 +381,12 @@ fn a_line_as_long_as_the_limit_is_opened() {
     let mut opener = Opener::default();
     assert!(
         opener
-            .open(EVENT.as_bytes(), &exact, &Origin::default())
+            .open(EVENT.as_bytes(), &Fields::default(), &exact, &Origin::default())
             .is_ok()
     );
     assert_eq!(
         opener
-            .open(format!("{EVENT}\n").as_bytes(), &exact, &Origin::default())
+            .open(format!("{EVENT}\n").as_bytes(), &Fields::default(), &exact, &Origin::default())
             .unwrap_err(),
         Fault::Oversize
     );

@@ -339,9 +339,9 @@ fn a_tape_gives_back_the_memory_of_a_huge_line() {
         &limits(),
     )
     .unwrap();
-    assert!(tape.nodes.capacity() > super::KEPT_NODES);
+    assert!(tape.nodes.capacity() > crate::tape::KEPT_NODES);
     fill(b"{}", &mut tape, &limits()).unwrap();
-    assert!(tape.nodes.capacity() <= super::KEPT_NODES);
+    assert!(tape.nodes.capacity() <= crate::tape::KEPT_NODES);
 }
 
 #[test]
