@@ -29,7 +29,7 @@
 use hashbrown::HashTable;
 use wide::u8x16;
 
-use crate::field::{ids_of, missing_ids};
+use crate::field::{ALL_IDS, MISSING_ID, ids_of, missing_ids};
 use crate::normalise::is_record_name;
 use crate::scan::{self, BLOCK, Block, Escapes};
 use crate::symbol::{Name, Symbol};
@@ -181,12 +181,12 @@ impl Anchored {
             self.forget();
         }
         let mut masks = std::mem::take(&mut self.masks);
-        find_quotes(text, &mut masks);
+        let marked = find_quotes(text, &mut masks);
         tape.restart();
         let values = Values {
             text,
             masks: &masks,
-            next_mark: mark_from(&masks, 0),
+            next_mark: if marked { 0 } else { usize::MAX },
             beyond_ascii: false,
         };
         let read = self.walk(values, tape, Readers { fields, profile });
@@ -364,10 +364,8 @@ impl Anchored {
             // The container has ended, and with it perhaps arrays around it.
             loop {
                 close(tape, top.node, at);
-                if missing_ids(top.ids) && !self.keeps_ids {
-                    self.forget();
-                    self.keeps_ids = true;
-                    return None;
+                if top.ids != 0 {
+                    self.note_ids(tape, top.ids)?;
                 }
                 let Some(around) = self.open.pop() else {
                     return Some(values.end(at));
@@ -386,6 +384,21 @@ impl Anchored {
                 }
             }
         }
+    }
+
+    /// Notes what the names of a record say. `None`: nodes that are needed were left out.
+    #[inline(always)]
+    fn note_ids(&mut self, tape: &mut Tape, ids: u32) -> Option<()> {
+        tape.ids |= ids & !ALL_IDS;
+        if missing_ids(ids) {
+            tape.ids |= MISSING_ID;
+            if !self.keeps_ids {
+                self.forget();
+                self.keeps_ids = true;
+                return None;
+            }
+        }
+        Some(())
     }
 
     /// What stands at `at` in the object and is not what came next last time.
@@ -491,7 +504,7 @@ impl Anchored {
         let idle = is_record
             && fields.is_idle(name)
             && !profile.names(name)
-            && !(self.keeps_ids && ids_of(name) != 0);
+            && !(self.keeps_ids && ids_of(name) & ALL_IDS != 0);
         let member = Member {
             symbol: fields.symbols.find(name),
             keeps: !idle,
@@ -599,18 +612,16 @@ impl Values<'_> {
     /// Where the first quote from `from` on stands.
     #[inline(always)]
     fn quote(&self, from: usize) -> Option<usize> {
-        let mut block = from / BLOCK;
-        let left = self.masks.get(block)?.quotes >> (from % BLOCK);
+        let block = from / BLOCK;
+        // Two blocks at once: whether a string crosses from one to the next, no branch could tell.
+        let [low, high] = self.masks.get(block..)?.first_chunk()?;
+        let both = u128::from(high.quotes) << BLOCK | u128::from(low.quotes);
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+        let left = (both >> (from % BLOCK)) as u64;
         if left != 0 {
             return Some(from + left.trailing_zeros() as usize);
         }
-        loop {
-            block += 1;
-            let left = self.masks.get(block)?.quotes;
-            if left != 0 {
-                return Some(block * BLOCK + left.trailing_zeros() as usize);
-            }
-        }
+        quote_behind(self.masks, block + 1)
     }
 
     /// Where the string that begins at `from` ends, and whether it is coded.
@@ -688,6 +699,17 @@ impl Values<'_> {
     }
 }
 
+/// Where the first quote from this block on stands.
+#[inline(never)]
+fn quote_behind(masks: &[Masks], block: usize) -> Option<usize> {
+    let (skipped, found) = masks
+        .get(block..)?
+        .iter()
+        .enumerate()
+        .find(|(_, masks)| masks.quotes != 0)?;
+    Some((block + skipped) * BLOCK + found.quotes.trailing_zeros() as usize)
+}
+
 /// Where the first mark from `from` on stands; far behind the text if there is none.
 fn mark_from(masks: &[Masks], from: usize) -> usize {
     let first = from / BLOCK;
@@ -702,14 +724,26 @@ fn mark_from(masks: &[Masks], from: usize) -> usize {
     usize::MAX
 }
 
-/// Writes the masks of all blocks.
-fn find_quotes(text: &[u8], masks: &mut Vec<Masks>) {
+/// Writes the masks of all blocks; whether any byte is marked.
+fn find_quotes(text: &[u8], masks: &mut Vec<Masks>) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let last = (!rest.is_empty()).then(|| scan::padded(rest));
     let mut escapes = Escapes::default();
+    let mut marked = false;
+    let mut masks_of = |block: &Block| {
+        let masks = masks_of(block, &mut escapes);
+        marked |= masks.marks != 0;
+        masks
+    };
     masks.clear();
-    masks.extend(blocks.iter().map(|block| masks_of(block, &mut escapes)));
-    masks.extend(last.map(|block| masks_of(&block, &mut escapes)));
+    masks.extend(blocks.iter().map(&mut masks_of));
+    masks.extend(last.as_ref().map(masks_of));
+    // So that every block has one behind it.
+    masks.push(Masks {
+        quotes: 0,
+        marks: 0,
+    });
+    marked
 }
 
 #[inline(always)]

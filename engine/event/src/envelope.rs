@@ -15,6 +15,7 @@
 //! anew may) is written into the buffer with plain names, so that all behind compares names as bytes.
 
 use crate::anchored::Anchored;
+use crate::normalise::event_id;
 use crate::text::{decimal, decode_into, unescape_into};
 use crate::{Fault, Fields, Kind, Node, Origin, Profile, Span, Tape, scan};
 
@@ -348,6 +349,10 @@ fn plain_names(json: &[u8], tape: &Tape) -> Option<Vec<u8>> {
 
 /// Whether this is an id as Laurel writes it: `^\d+\.\d{3}:\d+$`.
 pub(crate) fn is_id(id: &[u8]) -> bool {
+    event_id(id).is_some() || has_form_of_id(id)
+}
+
+fn has_form_of_id(id: &[u8]) -> bool {
     let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let Some(dot) = memchr::memchr(b'.', id) else {
         return false;

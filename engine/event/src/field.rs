@@ -20,12 +20,33 @@ const IDLE: &[&str] = &[
     "old_pa", "pp", "pi", "pe", "pa",
 ];
 
-/// The bit of a translated id's name, or higher by [`Known::IDS`] the bit of a raw one's; 0 for other names.
+/// The bit of a translated id's name, or higher by [`Known::IDS`] the bit of a raw one's; [`MESSAGE`] and
+/// [`PREFIXED`]; 0 for other names.
 pub(crate) fn ids_of(name: &[u8]) -> u32 {
-    let ids = &Known::TEXTS[..2 * Known::IDS];
-    let id = ids.iter().position(|id| id.as_bytes() == name);
-    id.map_or(0, |id| 1 << id)
+    let known = Known::TEXTS.iter().position(|known| known.as_bytes() == name);
+    match known {
+        Some(id) if id < 2 * Known::IDS => 1 << id,
+        Some(id) if id == Known::Msg as usize => MESSAGE,
+        None if suffix_of_translated(name).is_some() => PREFIXED,
+        _ => 0,
+    }
 }
+
+/// The translated name, in lower case, that a longer one ends in (N13).
+pub(crate) fn suffix_of_translated(name: &[u8]) -> Option<&'static [u8]> {
+    [&b"uid"[..], b"pid", b"arch", b"syscall"]
+        .into_iter()
+        .find(|suffix| name.len() > suffix.len() && name.ends_with(suffix))
+}
+
+/// The bits of ids.
+pub(crate) const ALL_IDS: u32 = (1 << (2 * Known::IDS)) - 1;
+/// The bit of `msg` (N6, N7).
+pub(crate) const MESSAGE: u32 = 1 << 29;
+/// The bit of a name that may carry Laurel's prefix before a translated one (N13).
+pub(crate) const PREFIXED: u32 = 1 << 30;
+/// Some record has a translated id without its raw one (N14).
+pub(crate) const MISSING_ID: u32 = 1 << 31;
 
 /// Whether a translated id stands without its raw one (N14).
 pub(crate) fn missing_ids(ids: u32) -> bool {
@@ -329,7 +350,7 @@ impl Fields {
                 || self.native.steps.iter().any(|step| step.below(symbol).is_some())
         };
         // Of ids a translated and a raw one are kept or left out together.
-        let idle_id = ids != 0 && ids & KEPT_IDS == 0 && {
+        let idle_id = ids & ALL_IDS != 0 && ids & KEPT_IDS == 0 && {
             let id = (ids | ids >> Known::IDS).trailing_zeros() as usize;
             [id, id + Known::IDS].iter().all(|name| {
                 !is_read(self.symbols.find(Known::TEXTS[*name].as_bytes()))

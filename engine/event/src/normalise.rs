@@ -16,6 +16,7 @@
 //! | N12 command line | `command_line` |
 
 use crate::command_line::{self, limit_reached};
+use crate::field::{MESSAGE, MISSING_ID, PREFIXED, missing_ids, suffix_of_translated};
 use crate::index::Index;
 use crate::normal::{NONE, Normal, Record, arena_span, piece};
 use crate::symbol::{Known, Symbol, Symbols};
@@ -31,6 +32,45 @@ const TRANSLATIONS_MAX: usize = 64;
 
 /// Reads Laurel's `ID`, `<epoch s>.<3-digit ms>:<serial>`; `None` for any other form.
 pub(crate) fn event_id(text: &[u8]) -> Option<EventId> {
+    event_id_of_our_time(text).or_else(|| any_event_id(text))
+}
+
+/// The same for ids with ten digits of seconds, which is all from 2001 to 2286.
+fn event_id_of_our_time(text: &[u8]) -> Option<EventId> {
+    let (stamp, serial) = text.split_first_chunk::<15>()?;
+    let (eight, rest) = stamp.split_first_chunk::<8>()?;
+    let [s8, s9, b'.', m0, m1, m2, b':'] = rest else {
+        return None;
+    };
+    let mut time = eight_digits(*eight)?;
+    for digit in [s8, s9, m0, m1, m2] {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        time = time * 10 + u64::from(digit);
+    }
+    Some(EventId {
+        time_ms: i64::try_from(time).ok()?,
+        serial: decimal(serial)?,
+    })
+}
+
+/// The number that eight digits write; `None` for other bytes.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_le_bytes(digits) ^ (0x30 * EACH);
+    // Adding 118 to a byte above 9 reaches its highest bit.
+    if (digits | digits.wrapping_add(0x76 * EACH)) & (0x80 * EACH) != 0 {
+        return None;
+    }
+    // Pairs, then fours, then all: each step adds ten, a hundred, ten thousand times the earlier half.
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
+fn any_event_id(text: &[u8]) -> Option<EventId> {
     let point = memchr::memchr(b'.', text)?;
     let (seconds, rest) = (decimal(&text[..point])?, &text[point + 1..]);
     let (milliseconds, rest) = rest.split_first_chunk::<3>()?;
@@ -67,10 +107,10 @@ pub(crate) fn normalise(
 ) {
     normal.reset();
     let tape = &mut normal.tape;
-    let duplicates = if tape.is_named {
-        tape.duplicates
+    let (duplicates, mut names) = if tape.is_named {
+        (tape.duplicates, tape.ids)
     } else {
-        index.run(text, tape, symbols)
+        (index.run(text, tape, symbols), u32::MAX)
     };
     counts.duplicate_keys += u64::from(duplicates);
     let mut pass = Pass {
@@ -81,9 +121,14 @@ pub(crate) fn normalise(
         counts,
     };
     pass.find_records(&profile.limits);
-    pass.undo_prefix();
+    if names & PREFIXED != 0 || profile.prefix.is_some() {
+        pass.undo_prefix();
+        // There may be other names now.
+        names = u32::MAX;
+    }
+    pass.note_syscall();
     for index in 0..pass.normal.records.len() {
-        pass.normalise_record(pass.normal.records[index]);
+        pass.normalise_record(pass.normal.records[index], names);
     }
     pass.name_syscall();
     let execve = pass.normal.execve;
@@ -114,7 +159,7 @@ impl Pass<'_> {
                 NODE => self.set_node(member),
                 CONTAINER_INFO => self.normal.container_info = member,
                 PARENT_INFO => self.normal.parent_info = member,
-                _ if !is_record_name(node.key.of(self.text)) => {}
+                _ if !Known::is_record(name) && !is_record_name(node.key.of(self.text)) => {}
                 _ if node.kind == Kind::Object => self.add_record(member, member, name, limits),
                 _ if node.kind == Kind::Array => {
                     let mut elements = self.normal.children(member);
@@ -271,9 +316,7 @@ impl Pass<'_> {
             if !matches!(name.last(), Some(b'd' | b'h' | b'l')) {
                 return None;
             }
-            let suffix = [&b"uid"[..], b"pid", b"arch", b"syscall"]
-                .into_iter()
-                .find(|suffix| name.len() > suffix.len() && name.ends_with(suffix))?;
+            let suffix = suffix_of_translated(name)?;
             accepts(node.kind, suffix).then(|| piece(node.key, 0, name.len() - suffix.len()))
         };
         let mut shortest: Option<Span> = None;
@@ -296,28 +339,10 @@ impl Pass<'_> {
     }
 
     /// The steps that concern the members of one record.
-    fn normalise_record(&mut self, record: Record) {
-        const MSG: Symbol = Known::Msg.symbol();
-        let (mut translated, mut raw, mut msg) = (0_u32, 0_u32, NONE);
-        let is_syscall = record.node == self.normal.syscall;
-        let mut members = self.normal.children(record.node);
-        while let Some(member) = members.next(self.normal) {
-            let symbol = self.normal.symbol(member);
-            match symbol.index() {
-                id if id < Known::IDS => translated |= 1 << id,
-                id if id < 2 * Known::IDS => raw |= 1 << (id - Known::IDS),
-                _ => {}
-            }
-            if is_syscall && symbol.index() < Known::COUNT {
-                self.normal.members[symbol.index()] = member;
-            }
-            if symbol == MSG {
-                msg = member;
-            }
-        }
-        let missing = translated & !raw;
-        if missing != 0 {
-            self.restore_ids(record.node, missing);
+    fn normalise_record(&mut self, record: Record, names: u32) {
+        let mut msg = NONE;
+        if names & (MISSING_ID | MESSAGE) != 0 {
+            msg = self.normalise_names(record);
         }
         if msg != NONE {
             match self.normal.kind(msg) {
@@ -331,6 +356,37 @@ impl Pass<'_> {
             message::repair_number(self.text, self.normal, old, self.counts);
         } else if record.name == Known::Sockaddr.symbol() {
             address::normalise(self.text, self.normal, record.node);
+        }
+    }
+
+    /// Restores ids; gives the member `msg`.
+    fn normalise_names(&mut self, record: Record) -> u32 {
+        const MSG: Symbol = Known::Msg.symbol();
+        let (mut ids, mut msg) = (0_u32, NONE);
+        let mut members = self.normal.children(record.node);
+        while let Some(member) = members.next(self.normal) {
+            let symbol = self.normal.symbol(member);
+            if symbol.index() < 2 * Known::IDS {
+                ids |= 1 << symbol.index();
+            }
+            if symbol == MSG {
+                msg = member;
+            }
+        }
+        if missing_ids(ids) {
+            self.restore_ids(record.node, ids & !(ids >> Known::IDS));
+        }
+        msg
+    }
+
+    /// Notes the members of SYSCALL by name.
+    fn note_syscall(&mut self) {
+        let mut members = self.normal.children(self.normal.syscall);
+        while let Some(member) = members.next(self.normal) {
+            let symbol = self.normal.symbol(member);
+            if let Some(place) = self.normal.members.get_mut(symbol.index()) {
+                *place = member;
+            }
         }
     }
 

@@ -71,6 +71,13 @@ impl Known {
     /// How many kinds of ids have a translated and a raw name; the first two blocks of the table.
     pub(crate) const IDS: usize = 13;
 
+    /// Whether it names audit records.
+    pub(crate) fn is_record(name: Symbol) -> bool {
+        const FIRST: usize = Known::Syscall as usize;
+        const LAST: usize = Known::ConfigChange as usize;
+        (FIRST..=LAST).contains(&name.index())
+    }
+
     /// Its symbol.
     pub(crate) const fn symbol(self) -> Symbol {
         Symbol(self as u16)

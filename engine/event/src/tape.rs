@@ -105,6 +105,8 @@ pub struct Tape {
     pub(crate) is_named: bool,
     /// Of a named tape: whether some name stood twice in an object.
     pub(crate) duplicates: bool,
+    /// Of a named tape: what the names in its records ask for, bits of [`crate::field::ids_of`].
+    pub(crate) ids: u32,
 }
 
 /// Nodes that a tape keeps room for between lines (1.5 MiB). More than that only a line far beyond the
@@ -119,7 +121,7 @@ impl Tape {
     pub(crate) fn restart(&mut self) {
         self.nodes.clear();
         self.nodes.shrink_to(KEPT_NODES);
-        (self.is_named, self.duplicates) = (false, false);
+        (self.is_named, self.duplicates, self.ids) = (false, false, 0);
     }
 
     /// The node at `index`, which must come from this tape.
