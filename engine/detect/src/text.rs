@@ -61,11 +61,60 @@ pub(crate) fn fold(point: char) -> char {
 
 /// Appends the folding of a text. Bytes that are no UTF-8 stay as they are; they never join their
 /// neighbours to something that is, because folding turns whole code points into whole code points.
+#[inline]
 pub(crate) fn fold_into(out: &mut Vec<u8>, text: &[u8]) {
-    if text.is_ascii() {
-        out.extend(text.iter().map(u8::to_ascii_lowercase));
-        return;
+    if !fold_ascii_into(out, text) {
+        fold_any_into(out, text);
     }
+}
+
+/// Appends the folding of a text that is ASCII; false, and nothing is appended, if it is not.
+///
+/// PERF: eight bytes at a time, the last eight twice where they do not come out even. Values are short, and a
+/// loop by bytes took a fifth of all matching.
+#[inline]
+fn fold_ascii_into(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let from = out.len();
+    let (words, rest) = text.as_chunks::<8>();
+    let mut seen = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        seen |= word;
+        out.extend_from_slice(&lower(word).to_le_bytes());
+    }
+    if let (false, Some(last)) = (rest.is_empty(), text.last_chunk::<8>()) {
+        let word = u64::from_le_bytes(*last);
+        seen |= word;
+        out.truncate(from + text.len() - 8);
+        out.extend_from_slice(&lower(word).to_le_bytes());
+    } else if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        let word = u64::from_le_bytes(word);
+        seen |= word;
+        out.extend_from_slice(&lower(word).to_le_bytes());
+        out.truncate(from + text.len());
+    }
+    let is_ascii = seen & (0x80 * EACH) == 0;
+    if !is_ascii {
+        out.truncate(from);
+    }
+    is_ascii
+}
+
+/// A one in each byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Eight ASCII bytes in lower case; other bytes give anything.
+#[inline]
+fn lower(word: u64) -> u64 {
+    // The highest bit of each byte: is it at least `A`, is it above `Z`?
+    let from_a = word.wrapping_add((0x80 - 0x41) * EACH);
+    let above_z = word.wrapping_add((0x80 - 0x5b) * EACH);
+    word | (from_a & !above_z & (0x80 * EACH)) >> 2
+}
+
+fn fold_any_into(out: &mut Vec<u8>, text: &[u8]) {
     for chunk in text.utf8_chunks() {
         for point in chunk.valid().chars() {
             out.extend_from_slice(fold(point).encode_utf8(&mut [0; 4]).as_bytes());
@@ -142,6 +191,17 @@ mod tests {
         // Full and Turkic foldings are not simple ones.
         for (a, b) in [("ß", "ss"), ("İ", "i"), ("ı", "i"), ("ﬁ", "fi")] {
             assert_ne!(text(a), text(b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn ascii_of_any_length_folds_like_byte_by_byte() {
+        let all: Vec<u8> = (0..128).collect();
+        for from in 0..all.len() {
+            for to in from..all.len() {
+                let piece = &all[from..to];
+                assert_eq!(folded(piece), piece.to_ascii_lowercase());
+            }
         }
     }
 
