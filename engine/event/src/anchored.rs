@@ -21,13 +21,21 @@
 //! rank. A name that is new takes its rank right behind the one before it, so that ranks follow the order in
 //! which members come. Once one comes against it, all that follow are looked for among those before them.
 
+//!
+//! Most members say what they said in the line before: user ids, capabilities, modes. Where several such
+//! members stand in a row, they are a [`runs::Run`]: compared as a whole, and their nodes copied.
+
 #![expect(
     clippy::inline_always,
     reason = "only as one function does the state of the walk stay in registers"
 )]
 
+mod runs;
+
 use hashbrown::HashTable;
 use wide::u8x16;
+
+use runs::{Recent, Run, Step};
 
 use crate::field::{ALL_IDS, MISSING_ID, ids_of, missing_ids};
 use crate::normalise::is_record_name;
@@ -45,6 +53,10 @@ const MEMBERS_MAX: usize = 1 << 14;
 const NAME_MAX: usize = 64;
 /// Lines refused for want of room in the shapes after which all of them are learned anew.
 const RELEARN: u32 = 1 << 10;
+/// Of so many lines one goes step by step, to learn which members keep their values.
+const LEARN_EACH: u32 = 64;
+/// At the start all lines do.
+const LEARN_FIRST: u32 = 64;
 /// Bytes of a member that are compared in one step.
 const HEAD: usize = 16;
 
@@ -68,8 +80,12 @@ pub(crate) struct Anchored {
     keeps_ids: bool,
     /// Lines refused since the shapes were full.
     refused: u32,
+    /// Of the first nothing is asked.
+    runs: Vec<Run>,
+    lines: u32,
     masks: Vec<Masks>,
     open: Vec<Container>,
+    trail: Vec<Step>,
 }
 
 /// One step through an object: a member up to its value, or the object's end.
@@ -84,6 +100,8 @@ struct Member {
     name_len: u32,
     /// What came next, the last one first.
     next: [u32; 2],
+    /// The run that begins here; [`NEVER`] if none was learned.
+    run: u32,
     /// What the first member of the objects in its value follows; [`NEVER`] before the first of them.
     below: u32,
     /// What its name says of ids, see [`ids_of`].
@@ -118,6 +136,7 @@ struct Learned {
     is_record: bool,
     /// Of a start: all members of its shape.
     members: Vec<u32>,
+    recent: Recent,
 }
 
 /// An object or array that is being read.
@@ -156,8 +175,11 @@ impl Default for Anchored {
             table: HashTable::new(),
             keeps_ids: false,
             refused: 0,
+            runs: vec![],
+            lines: 0,
             masks: vec![],
             open: vec![],
+            trail: vec![],
         };
         anchored.forget();
         anchored
@@ -189,9 +211,19 @@ impl Anchored {
             next_mark: if marked { 0 } else { usize::MAX },
             beyond_ascii: false,
         };
-        let read = self.walk(values, tape, Readers { fields, profile });
+        let readers = Readers { fields, profile };
+        self.lines = self.lines.wrapping_add(1);
+        let learns = self.lines.is_multiple_of(LEARN_EACH) || self.lines < LEARN_FIRST;
+        let read = if learns {
+            self.walk::<true>(values, tape, readers)
+        } else {
+            self.walk::<false>(values, tape, readers)
+        };
         self.masks = masks;
         let Read { end, beyond_ascii } = read?;
+        if learns && !beyond_ascii {
+            self.learn_runs(text, tape);
+        }
         if !scan::is_blank(&text[end..]) || beyond_ascii && fallback::checked_text(text).is_err() {
             return None;
         }
@@ -204,6 +236,8 @@ impl Anchored {
         self.members.clear();
         self.learned.clear();
         self.table.clear();
+        self.runs.clear();
+        self.runs.push(Run::default());
         self.refused = 0;
         self.add(Member::new(b"", Opening::Plain), b"", NEVER, 0);
         self.members[NEVER as usize].mask = u32::MAX;
@@ -220,6 +254,7 @@ impl Anchored {
             rank,
             is_record: false,
             members: vec![],
+            recent: Recent::default(),
         });
         number(self.members.len() - 1)
     }
@@ -233,7 +268,9 @@ impl Anchored {
     }
 
     /// Reads the object at the text's start; gives what lies behind it.
-    fn walk(
+    ///
+    /// With `LEARNS` it goes step by step and leaves a trail for [`Anchored::learn_runs`].
+    fn walk<const LEARNS: bool>(
         &mut self,
         mut values: Values<'_>,
         tape: &mut Tape,
@@ -245,6 +282,7 @@ impl Anchored {
             return None;
         }
         self.open.clear();
+        self.trail.clear();
         tape.nodes
             .push(container(Span::NONE, Symbol::ELEMENT, Kind::Object, 0));
         let mut top = Container {
@@ -262,10 +300,22 @@ impl Anchored {
                 (Opening::End, Span::NONE, Symbol::ELEMENT, top.last);
             while top.is_object {
                 let mut member = self.members.get(expected as usize)?;
+                if !LEARNS
+                    && member.run != NEVER
+                    && let Some(run) = self.runs[member.run as usize].find(text, at)
+                {
+                    run.emit(tape, at);
+                    at += run.text.len();
+                    top.last = run.last;
+                    top.ids |= run.ids;
+                    expected = self.members[run.last as usize].next[0] & top.in_turn;
+                    continue;
+                }
                 if !member.stands(text, at) {
                     expected = self.find(&mut values, at, &mut top, tape, readers)?;
                     member = &self.members[expected as usize];
                 }
+                let begin = at;
                 key = Span::new(at + 2, at + 2 + member.name_len as usize);
                 at += member.len as usize;
                 top.last = expected;
@@ -293,6 +343,15 @@ impl Anchored {
                         (opened, symbol, below) = (container, member.symbol, member.below);
                         break;
                     }
+                }
+                if LEARNS {
+                    self.trail.push(Step {
+                        member: top.last,
+                        object: top.node,
+                        node: member.keeps.then(|| number(tape.nodes.len())),
+                        fits: top.in_turn != 0 && !coded,
+                        text: (begin, at),
+                    });
                 }
                 if member.keeps {
                     push(tape, member.symbol, key, kind, value, coded);
@@ -566,6 +625,7 @@ impl Member {
             len: number(step.len() - bracket),
             name_len: 0,
             next: [NEVER; 2],
+            run: NEVER,
             below: NEVER,
             ids: 0,
             symbol: Symbol::OTHER,
