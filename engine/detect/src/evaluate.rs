@@ -7,6 +7,7 @@ use crate::prefilter::LiteralIdx;
 use crate::reference::referenced;
 use crate::section::{Node, NodeIdx, Section};
 use crate::subject::{Subject, Texts, has_text};
+use crate::value_cache::ValueCache;
 
 /// Memory that is used again for every view; belongs to one thread.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub(crate) struct Scratch {
     texts: Texts,
     candidates: Vec<u32>,
     literals: Vec<LiteralIdx>,
+    /// Literals of one value.
+    found: Vec<LiteralIdx>,
+    known: ValueCache,
     elements: Vec<u32>,
     /// The current view's number; what bears another is not about this view.
     view: u32,
@@ -43,6 +47,8 @@ impl Scratch {
             texts: Texts::default(),
             candidates: Vec::new(),
             literals: Vec::new(),
+            found: Vec::new(),
+            known: ValueCache::new(sections.iter().map(|section| section.wanted.len())),
             elements: Vec::new(),
             view: 0,
             marks: marks.collect(),
@@ -62,20 +68,22 @@ impl Scratch {
     }
 }
 
-/// Calls `found` once for every rule of the section (number `index` of the plan) that matches the view.
+/// Calls `matched` once for every rule of the section (number `index` of the plan) that matches the view.
 pub(crate) fn evaluate(
     section: &Section,
     index: usize,
     subject: &Subject<'_>,
     options: Options,
     scratch: &mut Scratch,
-    mut found: impl FnMut(RuleIdx),
+    mut matched: impl FnMut(RuleIdx),
 ) {
     scratch.next_view();
     let Scratch {
         texts,
         candidates,
         literals,
+        found: in_value,
+        known,
         elements,
         view,
         marks,
@@ -85,22 +93,42 @@ pub(crate) fn evaluate(
     candidates.clear();
     candidates.extend_from_slice(&section.always);
     literals.clear();
-    for &slot in texts.slots() {
-        if !section.prefilter.looks_at(slot) {
+    let mut report = |literal: LiteralIdx| {
+        let mark = &mut marks.literals[literal.0 as usize];
+        if *mark != *view {
+            *mark = *view;
+            literals.push(literal);
+        }
+    };
+    for text in 0..texts.len() {
+        let (value, raw) = texts.raw(subject, text);
+        let slot = value.slot;
+        if !section.prefilter.looks_at(slot) || !has_text(value.kind) {
             continue;
         }
-        for text in texts
-            .of(subject, slot, None)
-            .filter(|text| has_text(text.kind))
-        {
-            section.prefilter.find(slot, text.folded, |literal| {
-                let mark = &mut marks.literals[literal.0 as usize];
-                if *mark != *view {
-                    *mark = *view;
-                    literals.push(literal);
-                }
-            });
+        let key = if options.value_cache {
+            known.key(index, slot, raw)
+        } else {
+            None
+        };
+        let Some(key) = key else {
+            let folded = texts.folded(subject, text);
+            section.prefilter.find(slot, folded, &mut report);
+            continue;
+        };
+        if let Some(literals) = known.get(key, raw) {
+            literals.iter().copied().for_each(&mut report);
+            continue;
         }
+        in_value.clear();
+        let folded = texts.folded(subject, text);
+        section
+            .prefilter
+            .find(slot, folded, |literal| in_value.push(literal));
+        in_value.sort_unstable();
+        in_value.dedup();
+        in_value.iter().copied().for_each(&mut report);
+        known.put(key, texts.raw(subject, text).1, in_value);
     }
     for &literal in literals.iter() {
         for &rule in section.raised(literal) {
@@ -114,6 +142,10 @@ pub(crate) fn evaluate(
             marks.predicates[predicate.0 as usize] = *view * 2 + 1;
         }
     }
+    if candidates.is_empty() {
+        return;
+    }
+    texts.fold_all(subject);
     let mut run = Run {
         section,
         subject,
@@ -125,7 +157,7 @@ pub(crate) fn evaluate(
     };
     for &rule in candidates.iter() {
         if run.holds(section.roots[rule as usize], None) {
-            found(section.rules[rule as usize]);
+            matched(section.rules[rule as usize]);
         }
     }
 }

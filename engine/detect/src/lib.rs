@@ -52,6 +52,7 @@ mod route;
 mod section;
 mod subject;
 mod text;
+mod value_cache;
 mod why;
 mod witness;
 

@@ -64,6 +64,8 @@ pub struct Options {
     pub required_literals: bool,
     /// Keep what a predicate gave on this view.
     pub memo: bool,
+    /// Keep what was found in values that may come again.
+    pub value_cache: bool,
 }
 
 impl Options {
@@ -74,16 +76,18 @@ impl Options {
         split: true,
         required_literals: true,
         memo: true,
+        value_cache: true,
     };
 
     /// Every set of options that a test should run: all on, each one off, all off.
-    pub fn variants() -> [Self; 7] {
+    pub fn variants() -> [Self; 8] {
         let off = Self {
             specialise: false,
             prefilter: false,
             split: false,
             required_literals: false,
             memo: false,
+            value_cache: false,
         };
         [
             Self::ALL,
@@ -105,6 +109,10 @@ impl Options {
             },
             Self {
                 memo: false,
+                ..Self::ALL
+            },
+            Self {
+                value_cache: false,
                 ..Self::ALL
             },
             off,

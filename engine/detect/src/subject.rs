@@ -82,8 +82,8 @@ impl<'a> Subject<'a> {
 /// No entry: the end of a chain.
 const END: u32 = u32::MAX;
 
-/// The texts of one view, folded, and found by slot. Scratch memory: filled anew for each view, without an
-/// allocation once it has grown.
+/// The texts of one view, found by slot; folded once somebody compares them. Scratch memory: filled anew for
+/// each view, without an allocation once it has grown.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     folded: Vec<u8>,
@@ -100,6 +100,7 @@ struct Entry {
     /// Index among the view's values.
     value: u32,
     next: u32,
+    /// Where in `folded` it lies; [`END`] before it is folded.
     from: u32,
     to: u32,
     /// The canonical text of a number: stands in `folded` alone.
@@ -122,17 +123,56 @@ impl Texts {
             {
                 continue;
             }
-            let from = self.folded.len();
-            let raw = subject.raw(value);
-            fold_into(&mut self.folded, raw);
-            self.push(value.slot, index, from, false);
+            self.push(value.slot, index, None);
             if value.kind == ValueKind::Number
-                && let Some(canonical) = canonical_if_other(raw)
+                && let Some(canonical) = canonical_if_other(subject.raw(value))
             {
                 let from = self.folded.len();
                 self.folded.extend_from_slice(&canonical);
-                self.push(value.slot, index, from, true);
+                self.push(value.slot, index, Some(from));
             }
+        }
+    }
+
+    /// How many texts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The value of the text at `index` and its bytes: raw, but for the canonical text of a number.
+    pub(crate) fn raw<'a>(&'a self, subject: &Subject<'a>, index: usize) -> (&'a Value, &'a [u8]) {
+        let entry = &self.entries[index];
+        let value = &subject.values[entry.value as usize];
+        let raw = if entry.canonical {
+            &self.folded[entry.from as usize..entry.to as usize]
+        } else {
+            subject.raw(value)
+        };
+        (value, raw)
+    }
+
+    /// The text at `index`, folded now if it was not before.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an event is far smaller than 4 GiB: spans are 31 bits"
+    )]
+    pub(crate) fn folded(&mut self, subject: &Subject<'_>, index: usize) -> &[u8] {
+        let entry = &mut self.entries[index];
+        if entry.from == END {
+            entry.from = self.folded.len() as u32;
+            fold_into(
+                &mut self.folded,
+                subject.raw(&subject.values[entry.value as usize]),
+            );
+            entry.to = self.folded.len() as u32;
+        }
+        &self.folded[entry.from as usize..entry.to as usize]
+    }
+
+    /// Folds what was not folded before; only then [`Texts::of`] may be asked.
+    pub(crate) fn fold_all(&mut self, subject: &Subject<'_>) {
+        for index in 0..self.entries.len() {
+            self.folded(subject, index);
         }
     }
 
@@ -140,25 +180,21 @@ impl Texts {
         clippy::cast_possible_truncation,
         reason = "an event is far smaller than 4 GiB: spans are 31 bits"
     )]
-    fn push(&mut self, slot: Slot, value: usize, from: usize, canonical: bool) {
+    fn push(&mut self, slot: Slot, value: usize, canonical: Option<usize>) {
         let head = &mut self.heads[usize::from(slot.0)];
         if *head == END {
             self.touched.push(slot);
         }
-        let (value, from, to) = (value as u32, from as u32, self.folded.len() as u32);
+        let from = canonical.map_or(END, |from| from as u32);
+        let (value, to) = (value as u32, self.folded.len() as u32);
         self.entries.push(Entry {
             value,
             next: *head,
             from,
             to,
-            canonical,
+            canonical: canonical.is_some(),
         });
         *head = self.entries.len() as u32 - 1;
-    }
-
-    /// The slots that have a value.
-    pub(crate) fn slots(&self) -> &[Slot] {
-        &self.touched
     }
 
     /// The values of a slot, each with its text; `null` and containers too, with an empty one. Only the
