@@ -550,6 +550,23 @@ fn record_types_are_decided_before_any_event() {
         &record(RecordClass::Other, "TTY", "tail"),
         true,
     );
+    // SYSCALL's arguments are hex digits: nothing else is looked for there.
+    let argument = |text: &str| only(ViewKind::Record, vec![item("a0", vec![like(text)])]);
+    let classes = |rule: Rule| {
+        Plan::compile(vec![rule])
+            .plan
+            .facts(RuleIdx(0))
+            .classes
+            .clone()
+    };
+    assert!(classes(argument("*ab*")).contains(&RecordClass::Syscall));
+    assert!(classes(argument("*A?c*")).contains(&RecordClass::Syscall));
+    for text in ["*tail", "0x26", "tail", "fg*"] {
+        assert!(
+            !classes(argument(text)).contains(&RecordClass::Syscall),
+            "{text}"
+        );
+    }
     let both = only(
         ViewKind::Record,
         vec![
@@ -887,7 +904,13 @@ fn view(
                 .map(|(field, (kind, text), element)| (field, kind, text, element))
                 .collect();
             if kind == ViewKind::Record {
-                values.retain(|value| value.0 != Some("type"));
+                // What the decoder gives as SYSCALL's arguments is hex digits.
+                let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+                values.retain(|value| match value.0 {
+                    Some("type") => false,
+                    Some("a0" | "a1") => class != RecordClass::Syscall || is_hex(&value.2),
+                    _ => true,
+                });
                 values.push((Some("type"), Text, name.as_bytes().to_vec(), 0));
             }
             for value in &mut values {

@@ -70,6 +70,30 @@ impl Expression {
         }
     }
 
+    /// Adds every slot that it reads.
+    pub(crate) fn slots_into(&self, predicates: &[Predicate], slots: &mut BTreeSet<Slot>) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Predicate(index) => {
+                let Predicate { slot, question, .. } = &predicates[index.0 as usize];
+                slots.insert(*slot);
+                if let Question::Other { other, .. } = question {
+                    slots.insert(*other);
+                }
+            }
+            Self::And(parts) | Self::Or(parts) => {
+                for part in parts {
+                    part.slots_into(predicates, slots);
+                }
+            }
+            Self::Not(inner) => inner.slots_into(predicates, slots),
+            Self::Element(elements, inner) => {
+                slots.extend(elements);
+                inner.slots_into(predicates, slots);
+            }
+        }
+    }
+
     /// The opposite.
     pub(crate) fn not(self) -> Self {
         match self {
@@ -319,8 +343,31 @@ impl Builder<'_> {
         Ok(Expression::Predicate(index))
     }
 
-    /// `type` is known for the record types that plans tell apart; for all others it is none of these.
+    /// What is known before any event is seen: the type of records, and that SYSCALL's arguments are hex digits.
     fn decided(&self, item: &Item, question: &Question) -> Option<bool> {
+        self.decided_by_type(item, question)
+            .or_else(|| self.decided_by_domain(item, question))
+    }
+
+    /// `a0` to `a3` of SYSCALL are written in hex: a literal with any other letter is found in none of them.
+    fn decided_by_domain(&self, item: &Item, question: &Question) -> Option<bool> {
+        let is_argument = matches!(&item.field, Field::Named(name) if matches!(&**name, "a0" | "a1" | "a2" | "a3"));
+        if !self.specialise || self.class != RecordClass::Syscall || !is_argument {
+            return None;
+        }
+        let Question::Any(test) = question else {
+            return None;
+        };
+        let literal = match &**test {
+            Test::Exact(literal) | Test::Prefix(literal) | Test::Suffix(literal) => literal,
+            Test::Contains(finder) => finder.needle(),
+            _ => return None,
+        };
+        (!literal.iter().all(u8::is_ascii_hexdigit)).then_some(false)
+    }
+
+    /// `type` is known for the record types that plans tell apart; for all others it is none of these.
+    fn decided_by_type(&self, item: &Item, question: &Question) -> Option<bool> {
         let is_type = matches!(&item.field, Field::Named(name) if &**name == "type");
         if !self.specialise || self.kind != ViewKind::Record || !is_type {
             return None;

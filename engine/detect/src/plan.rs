@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use event::{Fields, RecordClass, ViewKind};
+use event::{Fields, RecordClass, Slot, ViewKind};
 use sha2::{Digest as _, Sha256};
 use sigma::{Code, Diagnostic, Place, Rule, Severity};
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use crate::reference::Names;
 use crate::route::{route, view_name};
 use crate::section::Section;
 use crate::subject::Subject;
+use crate::witness::{Literal, Shape};
 
 /// Number of a rule within its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -308,6 +309,31 @@ struct Compiler {
     facts: Vec<Facts>,
     names: Vec<Names>,
     texts: Vec<Arc<RuleText>>,
+    lone_types: LoneTypes,
+}
+
+/// The record types that alone can make a rule match, without any other member.
+#[derive(Debug, Default)]
+struct LoneTypes {
+    types: BTreeSet<Box<[u8]>>,
+    /// Some rule's types cannot be told.
+    any: bool,
+}
+
+impl LoneTypes {
+    /// Takes in the witness of a rule: if it asks for a value of another field, no type alone will do.
+    fn note(&mut self, witness: Option<Vec<Literal>>, record_type: Option<Slot>) {
+        let Some(witness) = witness else {
+            self.any = true;
+            return;
+        };
+        for literal in witness {
+            if Some(literal.slot) == record_type {
+                self.any |= literal.shape != Shape::Exact;
+                self.types.insert(literal.text);
+            }
+        }
+    }
 }
 
 impl Compiler {
@@ -321,6 +347,7 @@ impl Compiler {
             facts: Vec::new(),
             names: Vec::new(),
             texts: Vec::new(),
+            lone_types: LoneTypes::default(),
         }
     }
 
@@ -397,7 +424,13 @@ impl Compiler {
                 facts.classes.push(class);
                 self.fields.want_view(kind);
                 if kind == ViewKind::Record {
-                    self.fields.want_class(class, names.slots());
+                    let mut slots = BTreeSet::new();
+                    condition.slots_into(&draft.predicates.all, &mut slots);
+                    slots.extend(rule.fields.iter().filter_map(|field| names.named(field)));
+                    self.fields.want_class(class, slots);
+                    if class == RecordClass::Other {
+                        self.lone_types.note(witness, names.named("type"));
+                    }
                 }
                 draft.rules.push((index, condition));
             }
@@ -410,6 +443,9 @@ impl Compiler {
     }
 
     fn finish(mut self) -> Plan {
+        if !self.lone_types.any {
+            self.fields.want_lone_types(&self.lone_types.types);
+        }
         let mut index = [[None; CLASSES.len()]; ViewKind::ALL.len()];
         let mut sections = Vec::new();
         for kind in ViewKind::ALL {
@@ -450,7 +486,9 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
     };
     match &names_of(unfed)[..] {
         [] if kind == ViewKind::Record && !constant => {
-            "it would never match: no audit record has all the record types (`type`) that it demands".into()
+            "it would never match: no audit record has all the record types (`type`) that it demands, or what it \
+             wants of SYSCALL's `a0` to `a3`, which are hex digits, is none"
+                .into()
         }
         [] => format!("it would {outcome}, whatever the event"),
         fields => format!("it would {outcome}: nothing feeds {} in views of {}", fields.join(", "), view_name(kind)),

@@ -81,11 +81,6 @@ impl Names {
             .or_insert_with(|| fields.want(kind, name));
     }
 
-    /// Every slot that the rule reads.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.slots.values().copied().flatten().chain(self.keywords)
-    }
-
     /// The slot of a field, if anything feeds it.
     pub(crate) fn slot(&self, field: &Field) -> Option<Slot> {
         match field {

@@ -364,7 +364,14 @@ impl Anchored {
                         let mut coded = false;
                         let to = values.string(at + 1, &mut coded)?;
                         let value = Span::new(at + 1, to);
-                        push(tape, Symbol::ELEMENT, Span::NONE, Kind::String, value, coded);
+                        push(
+                            tape,
+                            Symbol::ELEMENT,
+                            Span::NONE,
+                            Kind::String,
+                            value,
+                            coded,
+                        );
                         at = to + 1;
                     }
                     b'{' => {
@@ -490,7 +497,9 @@ impl Anchored {
             if object.in_turn == 0 {
                 return Some(found);
             }
-        } else if self.learned[found as usize].rank <= self.learned[last].rank || object.in_turn == 0 {
+        } else if self.learned[found as usize].rank <= self.learned[last].rank
+            || object.in_turn == 0
+        {
             object.in_turn = 0;
             let name = Span::new(at + 2, at + 2 + member.name_len as usize);
             retire(values.text, tape, object.node, name);

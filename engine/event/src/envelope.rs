@@ -310,7 +310,10 @@ impl Layer {
         let (header, json) = text.split_at(self.start);
         let (limits, rescued) = (&profile.limits, &mut scanners.rescued);
         let anchored = &mut scanners.anchored;
-        if anchored.fill(json, &mut self.tape, fields, profile).is_some() {
+        if anchored
+            .fill(json, &mut self.tape, fields, profile)
+            .is_some()
+        {
             // No name on this path is escaped.
             return Ok(());
         }

@@ -15,15 +15,40 @@ pub struct Slot(pub u16);
 /// Members of audit records that are left out where no rule reads them, see [`Fields::is_idle`]. None may
 /// end in `arch`, `syscall`, `pid` or `uid`: from such names Laurel's prefix is told (N13).
 const IDLE: &[&str] = &[
-    "item", "items", "inode", "dev", "mode", "rdev", "obj", "subj", "cap_fp", "cap_fi", "cap_fe",
-    "cap_fver", "cap_frootid", "fver", "fp", "fi", "fe", "frootid", "old_pp", "old_pi", "old_pe",
-    "old_pa", "pp", "pi", "pe", "pa",
+    "item",
+    "items",
+    "inode",
+    "dev",
+    "mode",
+    "rdev",
+    "obj",
+    "subj",
+    "cap_fp",
+    "cap_fi",
+    "cap_fe",
+    "cap_fver",
+    "cap_frootid",
+    "fver",
+    "fp",
+    "fi",
+    "fe",
+    "frootid",
+    "old_pp",
+    "old_pi",
+    "old_pe",
+    "old_pa",
+    "pp",
+    "pi",
+    "pe",
+    "pa",
 ];
 
 /// The bit of a translated id's name, or higher by [`Known::IDS`] the bit of a raw one's; [`MESSAGE`] and
 /// [`PREFIXED`]; 0 for other names.
 pub(crate) fn ids_of(name: &[u8]) -> u32 {
-    let known = Known::TEXTS.iter().position(|known| known.as_bytes() == name);
+    let known = Known::TEXTS
+        .iter()
+        .position(|known| known.as_bytes() == name);
     match known {
         Some(id) if id < 2 * Known::IDS => 1 << id,
         Some(id) if id == Known::Msg as usize => MESSAGE,
@@ -183,6 +208,8 @@ pub(crate) struct RecordFields {
     pub(crate) record_type: Option<Slot>,
     pub(crate) labels: Option<Slot>,
     pub(crate) host: Option<Slot>,
+    /// Types of records that are views although nothing else of them is read; all are, if not told.
+    pub(crate) lone_types: Option<Vec<Symbol>>,
     /// The classes to be built, one bit each; 0 means all, with every slot.
     classes: u8,
     /// By class and slot: what the rules read there.
@@ -347,20 +374,33 @@ impl Fields {
         let ids = ids_of(name);
         let is_read = |symbol: Symbol| {
             self.record.slot(symbol).is_some()
-                || self.native.steps.iter().any(|step| step.below(symbol).is_some())
+                || self
+                    .native
+                    .steps
+                    .iter()
+                    .any(|step| step.below(symbol).is_some())
         };
         // Of ids a translated and a raw one are kept or left out together.
         let idle_id = ids & ALL_IDS != 0 && ids & KEPT_IDS == 0 && {
             let id = (ids | ids >> Known::IDS).trailing_zeros() as usize;
-            [id, id + Known::IDS].iter().all(|name| {
-                !is_read(self.symbols.find(Known::TEXTS[*name].as_bytes()))
-            })
+            [id, id + Known::IDS]
+                .iter()
+                .all(|name| !is_read(self.symbols.find(Known::TEXTS[*name].as_bytes())))
         };
         let idle = IDLE.iter().any(|idle| idle.as_bytes() == name)
             && self.symbols.find(name) == Symbol::OTHER;
         (idle || idle_id)
             && self.keywords(ViewKind::Native).is_none()
             && !self.keywords(ViewKind::Record).is_some_and(record)
+    }
+
+    /// Has those records of class `Other` that hold nothing but their type made into views only where their
+    /// type is one of these (letters of either case); all are, before this is said.
+    pub fn want_lone_types<'a>(&mut self, types: impl IntoIterator<Item = &'a Box<[u8]>>) {
+        let names = types
+            .into_iter()
+            .map(|name| self.symbols.intern(&name.to_ascii_uppercase()));
+        self.record.lone_types = Some(names.collect());
     }
 
     /// The field's name, as rules write it; empty for a slot that was never given.

@@ -44,12 +44,7 @@ struct Member {
 impl Index {
     /// Writes the symbol of each node; true if any name stood twice in its object.
     #[expect(clippy::cast_possible_truncation, reason = "nodes are numbered by u32")]
-    pub(crate) fn run(
-        &mut self,
-        text: &[u8],
-        tape: &mut Tape,
-        symbols: &Symbols,
-    ) -> bool {
+    pub(crate) fn run(&mut self, text: &[u8], tape: &mut Tape, symbols: &Symbols) -> bool {
         self.open.clear();
         self.hashes.clear();
         self.wide.clear();
@@ -105,13 +100,7 @@ impl Index {
 
     /// The member before `index` that has the same name in the same object and still counts.
     #[cold]
-    fn earlier(
-        &mut self,
-        text: &[u8],
-        tape: &Tape,
-        index: u32,
-        hash: u64,
-    ) -> Option<u32> {
+    fn earlier(&mut self, text: &[u8], tape: &Tape, index: u32, hash: u64) -> Option<u32> {
         let object = self.open.last()?;
         let (node, members) = (object.node, self.hashes.len() - object.first);
         if members > NARROW {

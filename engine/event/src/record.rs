@@ -3,7 +3,7 @@
 use crate::fill::{Filler, Place};
 use crate::normal::{NONE, Record, piece};
 use crate::symbol::{Known, Symbol};
-use crate::{Kind, RecordClass, Slot, ValueKind, ViewKind};
+use crate::{Kind, RecordClass, Slot, Value, ValueKind, ViewKind};
 
 const KEY: Symbol = Known::Key.symbol();
 const NAME: Symbol = Known::Name.symbol();
@@ -17,9 +17,25 @@ impl Filler<'_> {
             if self.fields.record.is_wanted(record.class) {
                 let from = self.begin();
                 self.record(record);
-                self.end(ViewKind::Record, record.class, record.node, from);
+                if self.is_for_nobody(record, from) {
+                    self.out.values.truncate(from);
+                } else {
+                    self.end(ViewKind::Record, record.class, record.node, from);
+                }
             }
         }
+    }
+
+    /// Whether the view whose values began at `from` holds nothing but a type that no rule waits for.
+    fn is_for_nobody(&self, record: Record, from: usize) -> bool {
+        let fields = &self.fields.record;
+        let is_type = |value: &Value| Some(value.slot) == fields.record_type;
+        record.class == RecordClass::Other
+            && fields
+                .lone_types
+                .as_ref()
+                .is_some_and(|types| !types.contains(&record.name))
+            && self.out.values[from..].iter().all(is_type)
     }
 
     fn record(&mut self, record: Record) {
@@ -136,7 +152,8 @@ impl Filler<'_> {
         }
     }
 
-    /// `a0` to `a3` of SYSCALL: hex digits as auditd writes them, without Laurel's `0x`.
+    /// `a0` to `a3` of SYSCALL: hex digits as auditd writes them, without Laurel's `0x`. Anything else is none of
+    /// the kernel's arguments, and plans rely on that.
     fn syscall_arguments(&mut self) {
         let argv = self.normal.of_syscall(Known::Argv);
         let mut elements = self.normal.children(argv);
@@ -153,8 +170,11 @@ impl Filler<'_> {
             } else {
                 0
             };
-            if self.normal.kind(element) == Kind::String {
-                let digits = piece(span, prefix, span.len as usize);
+            let digits = piece(span, prefix.min(span.len as usize), span.len as usize);
+            let is_hex = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
+            if self.normal.kind(element) == Kind::String
+                && is_hex(self.normal.bytes(self.text, digits))
+            {
                 self.put(slot, ValueKind::Text, digits, Place::at(element));
             }
         }

@@ -124,7 +124,10 @@ impl Recent {
 
 impl Anchored {
     /// Learns from the trail of a line which members keep their values, and the runs of such.
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "any bits of a hash will do"
+    )]
     pub(super) fn learn_runs(&mut self, text: &[u8], tape: &Tape) {
         let trail = std::mem::take(&mut self.trail);
         for step in &trail {

@@ -21,7 +21,12 @@ fn open_with(
     // Once over another envelope: nothing of it may be left behind.
     let other = json!({"host": "other", "message": json!({"log": EVENT}).to_string()}).to_string();
     opener
-        .open(other.as_bytes(), &Fields::default(), &Profile::laurel(), origin)
+        .open(
+            other.as_bytes(),
+            &Fields::default(),
+            &Profile::laurel(),
+            origin,
+        )
         .unwrap();
     let opened = opener.open(line.as_bytes(), &Fields::default(), profile, origin)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -381,12 +386,22 @@ fn a_line_as_long_as_the_limit_is_opened() {
     let mut opener = Opener::default();
     assert!(
         opener
-            .open(EVENT.as_bytes(), &Fields::default(), &exact, &Origin::default())
+            .open(
+                EVENT.as_bytes(),
+                &Fields::default(),
+                &exact,
+                &Origin::default()
+            )
             .is_ok()
     );
     assert_eq!(
         opener
-            .open(format!("{EVENT}\n").as_bytes(), &Fields::default(), &exact, &Origin::default())
+            .open(
+                format!("{EVENT}\n").as_bytes(),
+                &Fields::default(),
+                &exact,
+                &Origin::default()
+            )
             .unwrap_err(),
         Fault::Oversize
     );
