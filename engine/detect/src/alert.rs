@@ -37,13 +37,13 @@ pub struct Alert {
     pub asset: AlertAsset,
     /// The process that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub process: Option<AlertProcess>,
+    pub process: Option<Arc<AlertProcess>>,
     /// Long texts of `host`, `process` or `rule.fields` were cut (they end in `…`), or left out.
     #[serde(skip_serializing_if = "is_false")]
     pub texts_truncated: bool,
     /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string. Member names that
     /// were written with escapes stand plain.
-    pub event: String,
+    pub event: Arc<str>,
     /// `event` has been cut to 900 KB or what was set instead (as encoded here), or further, to keep the alert below 1 MB.
     #[serde(skip_serializing_if = "is_false")]
     pub event_truncated: bool,

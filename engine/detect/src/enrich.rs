@@ -55,9 +55,9 @@ pub(crate) struct Shared {
     host: Option<String>,
     host_key: Vec<u8>,
     text_hash: [u8; 16],
-    process: Option<AlertProcess>,
+    process: Option<Arc<AlertProcess>>,
     texts_cut: bool,
-    event: String,
+    event: Arc<str>,
     event_bytes: usize,
     flags: AlertFlags,
     source: AlertSource,
@@ -74,10 +74,10 @@ impl Shared {
             host: event.host().map(|host| cutter.text(host, TEXT_BYTES_MAX)),
             host_key: event.host().unwrap_or_default().to_vec(),
             text_hash: text_hash(event.text()),
-            process: process(event, &mut cutter),
+            process: process(event, &mut cutter).map(Arc::new),
             texts_cut: cutter.cut,
             event_bytes: encoded_bytes(&text, roomy(limits)),
-            event: text,
+            event: text.into(),
             limits,
             flags: AlertFlags {
                 argv_truncated: flags.argv_truncated,
@@ -127,7 +127,7 @@ impl Shared {
             asset: AlertAsset::unknown(),
             process: self.process.clone(),
             texts_truncated: cutter.cut,
-            event: String::new(),
+            event: Arc::clone(&self.event),
             event_truncated: false,
             flags: self.flags,
             source: self.source.clone(),
@@ -137,20 +137,21 @@ impl Shared {
             },
             alerts_left_out: None,
         };
-        (alert.event, alert.event_truncated) = self.event_within(&alert);
+        (alert.event, alert.event_truncated) = self.event_within(&mut alert);
         alert
     }
 
     /// The event's text, cut so that the alert stays within its limit, and whether it was cut.
-    fn event_within(&self, rest: &Alert) -> (String, bool) {
+    fn event_within(&self, rest: &mut Alert) -> (Arc<str>, bool) {
         let mut limit = self.limits.event_bytes;
         if self.event_bytes + rest_bytes_max(self.limits) > ALERT_BYTES_MAX {
+            rest.event = "".into();
             limit = limit.min(ALERT_BYTES_MAX.saturating_sub(rest.to_json().len()));
         }
         if self.event_bytes <= limit {
-            return (self.event.clone(), false);
+            return (Arc::clone(&self.event), false);
         }
-        (cut_to(&self.event, limit).to_owned(), true)
+        (cut_to(&self.event, limit).into(), true)
     }
 }
 

@@ -144,9 +144,41 @@ pub(crate) enum Question {
 #[derive(Debug, Default)]
 pub(crate) struct Tests {
     known: HashMap<Matcher, Arc<Test>>,
+    /// By the address of a matcher within a rule of the plan, which keeps its rules in place.
+    by_address: HashMap<usize, Arc<Test>, foldhash::fast::FixedState>,
 }
 
 impl Tests {
+    /// Notes the tests of a rule's own matchers.
+    pub(crate) fn note(&mut self, rule: &Rule) {
+        let selections = rule.detection.selections.iter();
+        for selection in selections {
+            self.note_search(&selection.search);
+        }
+    }
+
+    fn note_search(&mut self, search: &Search) {
+        match search {
+            Search::Any(searches) => searches.iter().for_each(|search| self.note_search(search)),
+            Search::Map(items) => {
+                for matcher in items.iter().flat_map(|item| &item.matchers) {
+                    for matcher in alternatives(matcher) {
+                        if let Some(test) = self.known.get(&normal(matcher.clone())) {
+                            self.by_address
+                                .insert(std::ptr::from_ref(matcher).addr(), Arc::clone(test));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The test of a matcher that lies in a rule of the plan.
+    pub(crate) fn of(&self, matcher: &Matcher) -> Option<&Test> {
+        let test = self.by_address.get(&std::ptr::from_ref(matcher).addr())?;
+        Some(test)
+    }
+
     /// The test of a matcher, if some predicate of the plan has it.
     pub(crate) fn known(&self, matcher: &Matcher) -> Option<&Test> {
         self.known.get(matcher).map(|test| &**test)

@@ -443,6 +443,9 @@ impl Compiler {
     }
 
     fn finish(mut self) -> Plan {
+        for rule in &self.rules {
+            self.tests.note(rule);
+        }
         if !self.lone_types.any {
             self.fields.want_lone_types(&self.lone_types.types);
         }

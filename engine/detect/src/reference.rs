@@ -7,6 +7,7 @@
 //!
 //! Clauses (`M…`) are those of Pythia's policy on what Sigma leaves open.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -457,7 +458,7 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
                 cased,
             } => {
                 let others = self.values(&Field::Named(Arc::clone(field)), scope);
-                let others: Vec<Vec<u8>> = others
+                let others: Vec<Cow<'_, [u8]>> = others
                     .into_iter()
                     .flat_map(|other| self.texts(other))
                     .collect();
@@ -478,22 +479,19 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
     fn text_holds(&self, matcher: &Matcher, value: usize) -> bool {
         let kind = self.subject.values[value].kind;
         self.texts(value)
-            .iter()
-            .any(|text| self.judge.holds(matcher, kind, text))
+            .any(|text| self.judge.holds(matcher, kind, &text))
     }
 
     /// The texts that a value may be compared by: none for `null` and containers, two for a number that is
     /// not written in its canonical form (M6).
-    fn texts(&self, value: usize) -> Vec<Vec<u8>> {
+    fn texts(&self, value: usize) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let value = &self.subject.values[value];
         let raw = self.subject.raw(value);
-        match value.kind {
-            kind if !has_text(kind) => Vec::new(),
-            ValueKind::Number => std::iter::once(raw.to_vec())
-                .chain(canonical_if_other(raw))
-                .collect(),
-            _ => vec![raw.to_vec()],
-        }
+        let canonical = (value.kind == ValueKind::Number)
+            .then(|| canonical_if_other(raw))
+            .flatten();
+        let written = has_text(value.kind).then_some(Cow::Borrowed(raw));
+        written.into_iter().chain(canonical.map(Cow::Owned))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a rule matched: the values that made it, for alerts. Works on matches alone, so it may take its time.
 
+use std::cell::RefCell;
+
 use event::{Value, ValueKind};
 use sigma::{Field, Matcher, Part, Pattern, Quantifier};
 
@@ -11,7 +13,7 @@ use crate::plan::{Plan, RuleIdx};
 use crate::reference::{Hit, Judge, Walk};
 use crate::route::view_name;
 use crate::subject::Subject;
-use crate::text::folded;
+use crate::text::{fold_into, folded};
 
 /// Most bytes of one value.
 const VALUE_BYTES_MAX: usize = 256;
@@ -29,17 +31,28 @@ pub(crate) struct Why {
 }
 
 /// Compares texts by the plan's compiled tests.
-struct Fast<'a>(&'a Tests);
+struct Fast<'a> {
+    tests: &'a Tests,
+    /// The text asked of last, and folded: a value is held against many matchers in a row.
+    last: RefCell<(Vec<u8>, Vec<u8>)>,
+}
 
 impl Judge for Fast<'_> {
     fn holds(&self, matcher: &Matcher, kind: ValueKind, raw: &[u8]) -> bool {
+        let mut last = self.last.borrow_mut();
+        let (known, folded) = &mut *last;
+        if known != raw {
+            known.clear();
+            known.extend_from_slice(raw);
+            folded.clear();
+            fold_into(folded, raw);
+        }
+        let text = Text { kind, raw, folded };
+        if let Some(test) = self.tests.of(matcher) {
+            return test.holds(text);
+        }
         let matcher = normal(matcher.clone());
-        let text = Text {
-            kind,
-            raw,
-            folded: &folded(raw),
-        };
-        match self.0.known(&matcher) {
+        match self.tests.known(&matcher) {
             Some(test) => test.holds(text),
             None => Test::new(&matcher).is_ok_and(|test| test.holds(text)),
         }
@@ -74,7 +87,10 @@ impl Why {
             rule: plan.rule(rule),
             names: plan.names(rule),
             subject,
-            judge: &Fast(plan.tests()),
+            judge: &Fast {
+                tests: plan.tests(),
+                last: RefCell::default(),
+            },
         };
         let mut shown_view = WhyView {
             view: view_name(subject.kind).into(),
@@ -122,8 +138,24 @@ impl Why {
     }
 }
 
+/// Bytes of JSON.
 fn size(of: &impl serde::Serialize) -> usize {
-    serde_json::to_string(of).map_or(0, |text| text.len())
+    let mut size = Size(0);
+    serde_json::to_writer(&mut size, of).map_or(0, |()| size.0)
+}
+
+/// Counts what is written.
+struct Size(usize);
+
+impl std::io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One hit for people, and whether its value was cut.

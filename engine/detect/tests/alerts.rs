@@ -252,7 +252,7 @@ fn each_limit_of_an_alert_is_reached_as_it_is_set_and_flagged() {
     // The first match stands in `why` in any case.
     assert!(alert.why_truncated);
     assert_eq!(alert.why[0].selections.len(), 1);
-    assert!(alert.event_truncated && SEED.starts_with(&alert.event));
+    assert!(alert.event_truncated && SEED.starts_with(&*alert.event));
     assert!((90..=102).contains(&json(alert)["event"].to_string().len()));
     // What is cut changes no id.
     assert_eq!(alert.alert_id, usual[0].alert_id);
@@ -322,7 +322,7 @@ fn an_alert_fits_into_a_kafka_message_and_says_what_was_cut() {
     let size = alert.to_json().len();
     assert!(size <= 1_000_000 && size > 900_000, "{size}");
     assert!(alert.event_truncated && alert.texts_truncated && alert.why_truncated);
-    assert!(event.starts_with(&alert.event));
+    assert!(event.starts_with(&*alert.event));
     assert!(
         alert.why[0].selections[0].matches[0]
             .value
@@ -337,7 +337,7 @@ fn an_alert_fits_into_a_kafka_message_and_says_what_was_cut() {
     })
     .to_string();
     let alert = run(&mut detector, &file(&fits, 1)).unwrap().remove(0);
-    assert!(!alert.event_truncated && alert.event == fits);
+    assert!(!alert.event_truncated && *alert.event == *fits);
 }
 
 #[test]
