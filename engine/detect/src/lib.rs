@@ -142,7 +142,7 @@ impl Detector {
     pub fn new(plan: Arc<Plan>, profile: Arc<Profile>) -> Self {
         let rules = plan.rules().len();
         Self {
-            decoder: Decoder::new(profile, plan.fields()),
+            decoder: Decoder::new(profile, plan.fields()).with_fast_path(plan.options().fast_path),
             scratch: plan.scratch(),
             matches: Vec::new(),
             matched: Tally::new(rules),

@@ -67,6 +67,8 @@ pub struct Options {
     pub memo: bool,
     /// Keep what was found in values that may come again.
     pub value_cache: bool,
+    /// Read lines of a known shape by comparing them with it.
+    pub fast_path: bool,
 }
 
 impl Options {
@@ -78,10 +80,11 @@ impl Options {
         required_literals: true,
         memo: true,
         value_cache: true,
+        fast_path: true,
     };
 
     /// Every set of options that a test should run: all on, each one off, all off.
-    pub fn variants() -> [Self; 8] {
+    pub fn variants() -> [Self; 9] {
         let off = Self {
             specialise: false,
             prefilter: false,
@@ -89,6 +92,7 @@ impl Options {
             required_literals: false,
             memo: false,
             value_cache: false,
+            fast_path: false,
         };
         [
             Self::ALL,
@@ -114,6 +118,10 @@ impl Options {
             },
             Self {
                 value_cache: false,
+                ..Self::ALL
+            },
+            Self {
+                fast_path: false,
                 ..Self::ALL
             },
             off,
@@ -243,6 +251,11 @@ impl Plan {
     /// Hash of the ruleset, hex: the same for the same rules in any order of files.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The optimisations it was compiled with.
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     /// Bytes held by the pre-filters' automata.

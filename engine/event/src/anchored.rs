@@ -69,7 +69,7 @@ const EMPTY: u32 = 2;
 const ROOT: u32 = 3;
 
 /// What was learned from the lines before, and scratch memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Anchored {
     members: Vec<Member>,
     /// Of each member what only learning needs.
@@ -298,104 +298,108 @@ impl Anchored {
             // The values of an object, until one of them is an object or array, or it ends.
             let (mut opened, mut key, mut symbol, mut below) =
                 (Opening::End, Span::NONE, Symbol::ELEMENT, top.last);
-            while top.is_object {
-                let mut member = self.members.get(expected as usize)?;
-                if !LEARNS
-                    && member.run != NEVER
-                    && let Some(run) = self.runs[member.run as usize].find(text, at)
-                {
-                    run.emit(tape, at);
-                    at += run.text.len();
-                    top.last = run.last;
-                    top.ids |= run.ids;
-                    expected = self.members[run.last as usize].next[0] & top.in_turn;
-                    continue;
-                }
-                if !member.stands(text, at) {
-                    expected = self.find(&mut values, at, &mut top, tape, readers)?;
-                    member = &self.members[expected as usize];
-                }
-                let begin = at;
-                key = Span::new(at + 2, at + 2 + member.name_len as usize);
-                at += member.len as usize;
-                top.last = expected;
-                top.ids |= member.ids;
-                expected = member.next[0] & top.in_turn;
-                let mut opening = member.value;
-                if opening == Opening::Plain {
-                    opening = values.opening(&mut at)?;
-                }
-                let (value, kind, mut coded);
-                match opening {
-                    Opening::String => {
-                        coded = false;
-                        let to = values.string(at, &mut coded)?;
-                        (value, kind) = (Span::new(at, to), Kind::String);
-                        at = to + 1;
+            if top.is_object {
+                loop {
+                    let mut member = self.members.get(expected as usize)?;
+                    if !LEARNS
+                        && member.run != NEVER
+                        && let Some(run) = self.runs[member.run as usize].find(text, at)
+                    {
+                        run.emit(tape, at);
+                        at += run.text.len();
+                        top.last = run.last;
+                        top.ids |= run.ids;
+                        expected = self.members[run.last as usize].next[0] & top.in_turn;
+                        continue;
                     }
-                    Opening::Plain => {
-                        let end;
-                        (kind, end) = values.plain(at)?;
-                        (value, coded) = (Span::new(at, end), false);
-                        at = end;
+                    if !member.stands(text, at) {
+                        expected = self.find(&mut values, at, &mut top, tape, readers)?;
+                        member = &self.members[expected as usize];
                     }
-                    container => {
-                        (opened, symbol, below) = (container, member.symbol, member.below);
-                        break;
+                    let begin = at;
+                    key = Span::new(at + 2, at + 2 + member.name_len as usize);
+                    at += member.len as usize;
+                    top.last = expected;
+                    top.ids |= member.ids;
+                    expected = member.next[0] & top.in_turn;
+                    let mut opening = member.value;
+                    if opening == Opening::Plain {
+                        opening = values.opening(&mut at)?;
                     }
-                }
-                if LEARNS {
-                    self.trail.push(Step {
-                        member: top.last,
-                        object: top.node,
-                        node: member.keeps.then(|| number(tape.nodes.len())),
-                        fits: top.in_turn != 0 && !coded,
-                        text: (begin, at),
-                    });
-                }
-                if member.keeps {
-                    push(tape, member.symbol, key, kind, value, coded);
+                    let (value, kind, mut coded);
+                    match opening {
+                        Opening::String => {
+                            coded = false;
+                            let to = values.string(at, &mut coded)?;
+                            (value, kind) = (Span::new(at, to), Kind::String);
+                            at = to + 1;
+                        }
+                        Opening::Plain => {
+                            let end;
+                            (kind, end) = values.plain(at)?;
+                            (value, coded) = (Span::new(at, end), false);
+                            at = end;
+                        }
+                        container => {
+                            (opened, symbol, below) = (container, member.symbol, member.below);
+                            break;
+                        }
+                    }
+                    if LEARNS {
+                        self.trail.push(Step {
+                            member: top.last,
+                            object: top.node,
+                            node: member.keeps.then(|| number(tape.nodes.len())),
+                            fits: top.in_turn != 0 && !coded,
+                            text: (begin, at),
+                        });
+                    }
+                    if member.keeps {
+                        push(tape, member.symbol, key, kind, value, coded);
+                    }
                 }
             }
             // The values of an array, likewise.
-            while !top.is_object {
-                match *text.get(at)? {
-                    b'"' => {
-                        let mut coded = false;
-                        let to = values.string(at + 1, &mut coded)?;
-                        let value = Span::new(at + 1, to);
-                        push(
-                            tape,
-                            Symbol::ELEMENT,
-                            Span::NONE,
-                            Kind::String,
-                            value,
-                            coded,
-                        );
-                        at = to + 1;
+            if !top.is_object {
+                loop {
+                    match *text.get(at)? {
+                        b'"' => {
+                            let mut coded = false;
+                            let to = values.string(at + 1, &mut coded)?;
+                            let value = Span::new(at + 1, to);
+                            push(
+                                tape,
+                                Symbol::ELEMENT,
+                                Span::NONE,
+                                Kind::String,
+                                value,
+                                coded,
+                            );
+                            at = to + 1;
+                        }
+                        b'{' => {
+                            opened = Opening::Object;
+                            break;
+                        }
+                        b'[' => {
+                            opened = Opening::Array;
+                            break;
+                        }
+                        _ => {
+                            let (kind, end) = values.plain(at)?;
+                            let value = Span::new(at, end);
+                            push(tape, Symbol::ELEMENT, Span::NONE, kind, value, false);
+                            at = end;
+                        }
                     }
-                    b'{' => {
-                        opened = Opening::Object;
-                        break;
+                    match *text.get(at)? {
+                        b',' => at += 1,
+                        b']' => {
+                            at += 1;
+                            break;
+                        }
+                        _ => return None,
                     }
-                    b'[' => {
-                        opened = Opening::Array;
-                        break;
-                    }
-                    _ => {
-                        let (kind, end) = values.plain(at)?;
-                        let value = Span::new(at, end);
-                        push(tape, Symbol::ELEMENT, Span::NONE, kind, value, false);
-                        at = end;
-                    }
-                }
-                match *text.get(at)? {
-                    b',' => at += 1,
-                    b']' => {
-                        at += 1;
-                        break;
-                    }
-                    _ => return None,
                 }
             }
             if opened != Opening::End {

@@ -111,6 +111,14 @@ impl Decoder {
         }
     }
 
+    /// The same with the fast path for lines of a known shape on or off. It moves speed, never results: off, it
+    /// is one thing less to suspect.
+    #[must_use]
+    pub fn with_fast_path(mut self, on: bool) -> Self {
+        self.opener.scanners.is_anchored_off = !on;
+        self
+    }
+
     /// Decodes one line (no line break). The event borrows the line and this decoder until the next
     /// call; the cache learns of the event's process.
     ///

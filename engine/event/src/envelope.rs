@@ -52,6 +52,8 @@ pub(crate) struct Opener {
 #[derive(Debug, Default)]
 pub(crate) struct Scanners {
     anchored: Anchored,
+    /// The first way is not taken.
+    pub(crate) is_anchored_off: bool,
     /// Texts that the scanner refused and the fallback read; taken by the decoder.
     pub(crate) rescued: u64,
 }
@@ -310,9 +312,10 @@ impl Layer {
         let (header, json) = text.split_at(self.start);
         let (limits, rescued) = (&profile.limits, &mut scanners.rescued);
         let anchored = &mut scanners.anchored;
-        if anchored
-            .fill(json, &mut self.tape, fields, profile)
-            .is_some()
+        if !scanners.is_anchored_off
+            && anchored
+                .fill(json, &mut self.tape, fields, profile)
+                .is_some()
         {
             // No name on this path is escaped.
             return Ok(());

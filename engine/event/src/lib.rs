@@ -4,7 +4,7 @@
 //! clock, no threads, no knowledge of rules, labels or Kafka.
 //!
 //! A line goes through `envelope` (where is the Laurel object, what host) and `scan` (the tape of its
-//! nodes), then `normalise` (names to symbols, the steps N1 to N15 of the format description), then
+//! nodes) (`anchored` on the fast path), then `normalise` (names to symbols, the steps N1 to N15 of the format description), then
 //! `fill` (values into the slots of the views: `mapped`, `record`, `native`), all called by `decode`.
 //!
 //! ```

@@ -17,7 +17,7 @@ const STEPS_MIN: usize = 2;
 const MISSES_MAX: u8 = 32;
 
 /// Members in a row whose values seldom change.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Run {
     /// The last one found first.
     pub(super) variants: Vec<Variant>,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 }
 
 /// One text of a run and what it says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Variant {
     /// From the comma or brace before the first member up to the end of the last one's value.
     pub(super) text: Box<[u8]>,

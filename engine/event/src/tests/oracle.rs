@@ -2,12 +2,15 @@
 //! whatever makes it panic.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::recorded::{fixtures, shared_lines};
 use super::{Bench, MAPPED};
+use crate::anchored::Anchored;
+use crate::harness::fast_path_agrees;
 use crate::{Profile, ValueKind, ViewKind};
 
 /// Reads everything that can be read of an event.
@@ -273,5 +276,102 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_read_whole(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         everything_can_be_read(&mut bench(), &bytes);
+    }
+}
+
+/// All but a few recorded lines take the fast path, and it reads what the scanner reads.
+#[test]
+fn recorded_lines_take_the_fast_path() {
+    let lines: Vec<_> = fixtures().into_iter().chain(shared_lines()).collect();
+    let mut anchored = Anchored::default();
+    let fast = lines
+        .iter()
+        .filter(|line| fast_path_agrees(&mut anchored, line.as_bytes()))
+        .count();
+    assert!(fast * 1000 > lines.len() * 995, "{fast} of {}", lines.len());
+}
+
+/// The event with its members, and those of its records, in another order, some left out, some twice.
+fn rearranged(line: &[u8], choices: &[prop::sample::Index]) -> Option<Vec<u8>> {
+    let root: serde_json::Map<String, Json> = serde_json::from_slice(line).ok()?;
+    let mut choices = choices.iter().cycle();
+    let mut rearrange = |members: Vec<String>| {
+        let mut members = members;
+        for _ in 0..2 {
+            if let (Some(choice), false) = (choices.next(), members.is_empty()) {
+                let at = choice.index(members.len());
+                match choice.index(5) {
+                    0 => drop(members.remove(at)),
+                    1 => members.rotate_left(at),
+                    2 => members.swap(0, at),
+                    3 => members.push(members[at].clone()),
+                    _ => {}
+                }
+            }
+        }
+        format!("{{{}}}", members.join(","))
+    };
+    let pair = |name: &str, value: String| format!("{}:{value}", Json::from(name));
+    let records = root.iter().map(|(name, value)| match value {
+        Json::Object(members) => {
+            let members = members
+                .iter()
+                .map(|(name, value)| pair(name, value.to_string()));
+            pair(name, rearrange(members.collect()))
+        }
+        other => pair(name, other.to_string()),
+    });
+    let records = records.collect();
+    Some(rearrange(records).into_bytes())
+}
+
+/// The fast path after enough lines of each seed to have learned which values stay.
+static PRIMED: LazyLock<Anchored> = LazyLock::new(|| {
+    let mut anchored = Anchored::default();
+    for _ in 0..24 {
+        for seed in seeds() {
+            fast_path_agrees(&mut anchored, &seed);
+        }
+    }
+    anchored
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // `PROPTEST_CASES` may ask for more.
+        cases: ProptestConfig::default().cases.max(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// What was learned from some lines never makes others read differently.
+    #[test]
+    fn the_fast_path_reads_what_the_scanner_reads(
+        is_primed in any::<bool>(),
+        picks in prop::collection::vec(
+            (
+                prop::sample::select(seeds()),
+                prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+                prop::collection::vec(any_damage(), 0..2),
+            ),
+            1..24,
+        ),
+    ) {
+        let mut anchored = if is_primed { PRIMED.clone() } else { Anchored::default() };
+        for (seed, choices, damages) in &picks {
+            let mut line = seed.clone();
+            if !choices.is_empty() && let Some(text) = rearranged(&line, choices) {
+                line = text;
+            }
+            for (at, out, piece) in damages {
+                let from = at.index(line.len() + 1);
+                let to = (from + usize::from(*out)).min(line.len());
+                line.splice(from..to, piece.clone());
+            }
+            // Twice, since the second time it is known.
+            for text in [&line, seed, &line] {
+                fast_path_agrees(&mut anchored, text);
+            }
+        }
     }
 }
