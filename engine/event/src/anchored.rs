@@ -221,7 +221,7 @@ impl Anchored {
         };
         self.masks = masks;
         let Read { end, beyond_ascii } = read?;
-        if learns && !beyond_ascii {
+        if learns && !beyond_ascii && !tape.duplicates {
             self.learn_runs(text, tape);
         }
         if !scan::is_blank(&text[end..]) || beyond_ascii && fallback::checked_text(text).is_err() {

@@ -195,7 +195,7 @@ fn remember(
     counts: &mut Counts,
 ) {
     let key = normal.member(normal.of_syscall(Known::Pid), Known::EventId);
-    if lineage::key(text, normal, key) != Some(normal.id) {
+    if !lineage::is_own(text, normal, key) {
         return;
     }
     let parent = lineage::parent(normal);

@@ -16,6 +16,7 @@
 
 use crate::anchored::Anchored;
 use crate::normalise::event_id;
+use crate::symbol::Known;
 use crate::text::{decimal, decode_into, unescape_into};
 use crate::{Fault, Fields, Kind, Node, Origin, Profile, Span, Tape, scan};
 
@@ -101,7 +102,10 @@ impl Opener {
             return Err(Fault::Oversize);
         }
         self.way.clear();
-        let start = memchr::memchr(b'{', line).ok_or(Fault::InvalidJson)?;
+        let start = match line.first() {
+            Some(b'{') => 0,
+            _ => memchr::memchr(b'{', line).ok_or(Fault::InvalidJson)?,
+        };
         let layer = &mut self.layers[0];
         (layer.start, layer.owned) = (start, false);
         layer.read(line, fields, profile, &mut self.scanners)?;
@@ -227,6 +231,9 @@ impl Opener {
             ..Members::default()
         };
         for member in tape.children(node) {
+            if tape.is_named && Known::is_record(tape.node(member).symbol) {
+                continue;
+            }
             let below = |name: &[u8]| tape.member(json, member, name);
             match tape.key(json, member) {
                 b"ID" => found.id = Some(member),

@@ -224,15 +224,14 @@ impl RecordFields {
         self.by_symbol.get(name.index()).copied().flatten()
     }
 
-    /// The slot of a member in records of this class, if some rule reads it there.
+    /// By the symbol of a member: its slot in records of this class, if some rule reads it there.
     #[inline]
-    pub(crate) fn slot_in(&self, class: RecordClass, name: Symbol) -> Option<Slot> {
-        let table = if self.classes == 0 {
+    pub(crate) fn slots_in(&self, class: RecordClass) -> &[Option<Slot>] {
+        if self.classes == 0 {
             &self.by_symbol
         } else {
             &self.by_symbol_in[class as usize]
-        };
-        table.get(name.index()).copied().flatten()
+        }
     }
 
     /// Whether views of this class are built.

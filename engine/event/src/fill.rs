@@ -4,7 +4,7 @@
 use crate::command_line::{self, limit_reached};
 use crate::field::Mapped;
 use crate::file_name;
-use crate::normal::{CommandLine, FROM_HOST, Normal, PathName, emptied, piece};
+use crate::normal::{CommandLine, FROM_HOST, Normal, PathName, empty, piece};
 use crate::symbol::Known;
 use crate::{
     Counts, Fields, Kind, ProcessCache, Profile, RecordClass, Slot, Span, Value, ValueKind, View,
@@ -53,8 +53,8 @@ impl Place {
 impl Filler<'_> {
     /// Builds every wanted view, in document order within a kind.
     pub(crate) fn run(&mut self) {
-        self.out.views = emptied(std::mem::take(&mut self.out.views));
-        self.out.values = emptied(std::mem::take(&mut self.out.values));
+        empty(&mut self.out.views);
+        empty(&mut self.out.values);
         if self.reads_paths() {
             self.find_paths();
         }

@@ -42,6 +42,23 @@ pub(crate) fn key(text: &[u8], normal: &mut Normal, node: u32) -> Option<EventId
     event_id(normal.text_bytes(text, node))
 }
 
+/// Whether a node holds the event's own id.
+pub(crate) fn is_own(text: &[u8], normal: &mut Normal, node: u32) -> bool {
+    if normal.kind(node) != Kind::String {
+        return false;
+    }
+    let (own, other) = (
+        normal.node(normal.id_node).value.of(text),
+        normal.node(node).value.of(text),
+    );
+    // Nearly all differ in seconds or serial, and then there is nothing to be read.
+    let is_plain = |id: &[u8]| id.len() > 15 && id[10] == b'.' && id[14] == b':' && id[15] != b'0';
+    if own.len() == other.len() && is_plain(own) && is_plain(other) {
+        return own == other;
+    }
+    key(text, normal, node) == Some(normal.id)
+}
+
 /// N15: the node of the container's id.
 pub(crate) fn container(normal: &Normal) -> u32 {
     let pid = normal.of_syscall(Known::Pid);

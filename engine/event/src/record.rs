@@ -70,13 +70,15 @@ impl Filler<'_> {
 
     fn record_members(&mut self, record: Record) {
         let mut msg = NONE;
+        let fields = self.fields;
+        let slots = fields.record.slots_in(record.class);
         let mut members = self.normal.children(record.node);
         while let Some(member) = members.next(self.normal) {
             let name = self.normal.symbol(member);
             if name == MSG && self.normal.kind(member) == Kind::Object {
                 msg = member;
             }
-            let Some(slot) = self.fields.record.slot_in(record.class, name) else {
+            let Some(&Some(slot)) = slots.get(name.index()) else {
                 continue;
             };
             if name == KEY {
@@ -95,10 +97,12 @@ impl Filler<'_> {
 
     /// Members of `msg`, unless the record has one of that name itself.
     fn message_members(&mut self, record: Record, msg: u32) {
+        let fields = self.fields;
+        let slots = fields.record.slots_in(record.class);
         let mut members = self.normal.children(msg);
         while let Some(member) = members.next(self.normal) {
             let name = self.normal.symbol(member);
-            let Some(slot) = self.fields.record.slot_in(record.class, name) else {
+            let Some(&Some(slot)) = slots.get(name.index()) else {
                 continue;
             };
             let mut own = self.normal.children(record.node);

@@ -436,10 +436,18 @@ fn mask(block: &Block, test: impl Fn(u8x16) -> u8x16) -> u64 {
 /// The quotes of a block, escaped ones too, and its marks.
 #[inline(always)]
 pub(crate) fn quotes_and_marks(block: &Block) -> (u64, u64) {
+    let is_marked = |bytes: u8x16| is_byte(bytes, b'\\') | is_byte(bytes, b'%') | is_odd(bytes);
     let quotes = mask(block, |bytes| is_byte(bytes, b'"'));
-    let marks = mask(block, |bytes| {
-        is_byte(bytes, b'\\') | is_byte(bytes, b'%') | is_odd(bytes)
+    let (vectors, _) = block.as_chunks::<16>();
+    let any = vectors.iter().fold(u8x16::ZERO, |any, vector| {
+        any | is_marked(u8x16::new(*vector))
     });
+    // Few blocks have any, and where they are is dearer to tell.
+    let marks = if any.to_bitmask() == 0 {
+        0
+    } else {
+        mask(block, is_marked)
+    };
     (quotes, marks)
 }
 

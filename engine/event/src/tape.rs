@@ -120,7 +120,9 @@ impl Tape {
     /// Forgets the last text, keeps the memory.
     pub(crate) fn restart(&mut self) {
         self.nodes.clear();
-        self.nodes.shrink_to(KEPT_NODES);
+        if self.nodes.capacity() > KEPT_NODES {
+            self.nodes.shrink_to(KEPT_NODES);
+        }
         (self.is_named, self.duplicates, self.ids) = (false, false, 0);
     }
 
