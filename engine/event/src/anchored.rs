@@ -313,7 +313,11 @@ impl Anchored {
                         continue;
                     }
                     if !member.stands(text, at) {
-                        expected = self.find(&mut values, at, &mut top, tape, readers)?;
+                        let in_turn;
+                        (expected, in_turn) = self.find(values, at, top, tape, readers)?;
+                        if !in_turn {
+                            top.in_turn = 0;
+                        }
                         member = &self.members[expected as usize];
                     }
                     let begin = at;
@@ -471,16 +475,18 @@ impl Anchored {
         Some(())
     }
 
-    /// What stands at `at` in the object and is not what came next last time.
+    /// What stands at `at` in the object and is not what came next last time; and whether it came in turn.
+    ///
+    /// PERF: takes and gives values, no references, so that the walk's state stays in registers.
     #[inline(never)]
     fn find(
         &mut self,
-        values: &mut Values<'_>,
+        values: Values<'_>,
         at: usize,
-        object: &mut Container,
+        object: Container,
         tape: &mut Tape,
         readers: Readers<'_>,
-    ) -> Option<u32> {
+    ) -> Option<(u32, bool)> {
         let last = object.last as usize;
         let [first, second] = self.members[last].next;
         let rest = values.text.get(at..)?;
@@ -489,7 +495,7 @@ impl Anchored {
             member & object.in_turn != NEVER && rest.starts_with(step)
         };
         if stands(first) {
-            return Some(first);
+            return Some((first, true));
         }
         let found = if stands(second) {
             second
@@ -499,23 +505,22 @@ impl Anchored {
         let member = &self.members[found as usize];
         if member.value == Opening::End {
             if object.in_turn == 0 {
-                return Some(found);
+                return Some((found, true));
             }
         } else if self.learned[found as usize].rank <= self.learned[last].rank
             || object.in_turn == 0
         {
-            object.in_turn = 0;
             let name = Span::new(at + 2, at + 2 + member.name_len as usize);
             retire(values.text, tape, object.node, name);
-            return Some(found);
+            return Some((found, false));
         }
         self.members[last].next = [found, first];
-        Some(found)
+        Some((found, true))
     }
 
     fn look_up(
         &mut self,
-        values: &mut Values<'_>,
+        values: Values<'_>,
         at: usize,
         last: usize,
         readers: Readers<'_>,
@@ -532,7 +537,8 @@ impl Anchored {
             _ => return None,
         }
         let to = values.quote(from)?;
-        if to - from > NAME_MAX || values.mark_in(from, to) || *text.get(to + 1)? != b':' {
+        if to - from > NAME_MAX || mark_from(values.masks, from) < to || *text.get(to + 1)? != b':'
+        {
             return None;
         }
         let (value, end) = match *text.get(to + 2)? {
@@ -666,6 +672,7 @@ fn name_in(step: &[u8]) -> &[u8] {
 }
 
 /// The strings of one text.
+#[derive(Clone, Copy)]
 struct Values<'a> {
     text: &'a [u8],
     masks: &'a [Masks],
@@ -702,7 +709,7 @@ impl Values<'_> {
     fn string(&mut self, from: usize, coded: &mut bool) -> Option<usize> {
         let to = self.quote(from)?;
         if to > self.next_mark {
-            *coded = self.inspect(from, to)?;
+            (*self, *coded) = self.inspect(from, to)?;
         }
         Some(to)
     }
@@ -742,10 +749,14 @@ impl Values<'_> {
         Some((kind, at + literal.len()))
     }
 
+    /// The same after the marks before `to` were looked at, and whether the string is coded.
     #[inline(never)]
-    fn inspect(&mut self, from: usize, to: usize) -> Option<bool> {
-        if !self.mark_in(from, to) {
-            return Some(false);
+    fn inspect(mut self, from: usize, to: usize) -> Option<(Self, bool)> {
+        if self.next_mark < from {
+            self.next_mark = mark_from(self.masks, from);
+        }
+        if self.next_mark >= to {
+            return Some((self, false));
         }
         let seen = scan::inspect(&self.text[from..to]).ok()?;
         if seen.cut_escape {
@@ -753,15 +764,7 @@ impl Values<'_> {
         }
         self.beyond_ascii |= seen.beyond_ascii;
         self.next_mark = mark_from(self.masks, to);
-        Some(seen.coded)
-    }
-
-    /// Whether a mark lies in `from..to`, before which all strings were looked at.
-    fn mark_in(&mut self, from: usize, to: usize) -> bool {
-        if self.next_mark < from {
-            self.next_mark = mark_from(self.masks, from);
-        }
-        self.next_mark < to
+        Some((self, seen.coded))
     }
 
     fn end(&self, end: usize) -> Read {
