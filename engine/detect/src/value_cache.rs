@@ -14,7 +14,7 @@ use crate::prefilter::LiteralIdx;
 /// Entries; 128 bytes each, so that the table stays in a second-level cache.
 const ENTRIES: usize = 2048;
 /// Longer values are not kept.
-const KEY_MAX: usize = 96;
+const KEY_MAX: usize = 94;
 /// Values in which more literals stand are not kept.
 const LITERALS_MAX: usize = 4;
 /// After so many look-ups it is judged whether a slot's values come again.
@@ -30,15 +30,17 @@ pub(crate) struct ValueCache {
     slots: Vec<Vec<Trial>>,
 }
 
+/// PERF: all that is asked of a short value lies in one cache line.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 struct Entry {
     hash: u64,
     /// Section and slot; [`FREE`] at first.
     place: u32,
     len: u8,
     count: u8,
-    literals: [LiteralIdx; LITERALS_MAX],
     key: [u8; KEY_MAX],
+    literals: [LiteralIdx; LITERALS_MAX],
 }
 
 const FREE: u32 = u32::MAX;
@@ -67,8 +69,8 @@ impl ValueCache {
             place: FREE,
             len: 0,
             count: 0,
-            literals: [LiteralIdx(0); LITERALS_MAX],
             key: [0; KEY_MAX],
+            literals: [LiteralIdx(0); LITERALS_MAX],
         };
         Self {
             entries: vec![free; ENTRIES].into(),
