@@ -42,7 +42,7 @@ detection:
 ";
 
 /// An exec with a percent code and a letter beyond ASCII.
-const LINE: &str = r#"{"ID":"1700000000.123:4711","NODE":"web-01","SYSCALL":{"arch":"0xc000003e","syscall":59,"success":"yes","exit":0,"ppid":900,"pid":912,"uid":33,"comm":"sh","exe":"/usr/bin/dash","ARGV":["0x1","0x2"],"SYSCALL":"execve","UID":"www-data","PPID":{"EVENT_ID":"1700000000.100:1"}},"EXECVE":{"argc":3,"ARGV":["/bin/sh","-c","date %2b%25s É"]},"CWD":{"cwd":"/srv"},"PATH":[{"item":0,"name":"/bin/sh","nametype":"NORMAL"},{"item":1,"name":"lib","nametype":"NORMAL"}]}"#;
+const LINE: &str = r#"{"ID":"1700000000.123:4711","NODE":"web-01","SYSCALL":{"arch":"0xc000003e","syscall":59,"success":"yes","exit":0,"ppid":900,"pid":912,"uid":33,"comm":"sh","exe":"/usr/bin/dash","ARGV":["0x1","0x2"],"SYSCALL":"execve","UID":"www-data","PID":{"EVENT_ID":"1700000000.123:4711"},"PPID":{"EVENT_ID":"1700000000.100:1"}},"EXECVE":{"argc":3,"ARGV":["/bin/sh","-c","date %2b%25s É"]},"CWD":{"cwd":"/srv"},"PATH":[{"item":0,"name":"/bin/sh","nametype":"NORMAL"},{"item":1,"name":"lib","nametype":"NORMAL"}]}"#;
 
 #[test]
 fn an_event_that_matches_nothing_allocates_nothing() {

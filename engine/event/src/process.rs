@@ -13,6 +13,10 @@ const ALLOCATION: usize = 16;
 /// What an entry costs in tables and queue, beside itself: two index slots at half load and one number.
 const BOOKKEEPING: usize = 2 * (size_of::<u32>() + 1) + size_of::<u32>();
 
+/// Texts whose memory is kept for new ones, and the largest of them: 16 KiB at most.
+const SPARE_MAX: usize = 16;
+const SPARE_BYTES_MAX: usize = 1 << 10;
+
 /// Bounded by bytes and age; keyed by host and the event id of the process. Oldest entries go first,
 /// counted. One cache serves one partition, so it can be dropped with it.
 ///
@@ -26,6 +30,8 @@ pub struct ProcessCache {
     entry_table: HashTable<u32>,
     /// Entries in the order they were opened.
     order: VecDeque<u32>,
+    /// Memory of texts that had to go, for new ones: a full cache allocates nothing.
+    spare: Vec<Vec<u8>>,
     hasher: RandomState,
     bytes: usize,
     max_bytes: usize,
@@ -49,7 +55,7 @@ struct Entry {
     parent: Option<EventId>,
     pid: Option<u64>,
     /// The executable, then the command line.
-    text: Box<[u8]>,
+    text: Vec<u8>,
     exe_len: u32,
     /// Whether a command line is known; it may be empty.
     has_command_line: bool,
@@ -88,6 +94,7 @@ impl ProcessCache {
             entries: Slab::default(),
             entry_table: HashTable::new(),
             order: VecDeque::new(),
+            spare: Vec::with_capacity(SPARE_MAX),
             hasher: RandomState::default(),
             bytes: 0,
             max_bytes,
@@ -147,18 +154,22 @@ impl ProcessCache {
         let Ok(exe_len) = u32::try_from(opened.exe.len()) else {
             return;
         };
-        let cost = entry_bytes(opened.exe.len() + command_line.len());
-        if cost + host_bytes(host) > self.max_bytes {
+        let len = opened.exe.len() + command_line.len();
+        if entry_bytes(len) + host_bytes(host) > self.max_bytes {
             self.evicted += 1;
             return;
         }
         let host = self.host(host);
+        let mut text = self.take_spare(len);
+        text.extend_from_slice(opened.exe);
+        text.extend_from_slice(command_line);
+        let cost = entry_bytes(text.capacity());
         let entry = Entry {
             host,
             key,
             parent: opened.parent,
             pid: opened.pid,
-            text: [opened.exe, command_line].concat().into(),
+            text,
             exe_len,
             has_command_line: opened.command_line.is_some(),
         };
@@ -167,7 +178,8 @@ impl ProcessCache {
         self.bytes += cost;
         if let Some(index) = self.find_entry(host, key) {
             let replaced = std::mem::replace(self.entries.get_mut(index), entry);
-            self.bytes -= entry_bytes(replaced.text.len());
+            self.bytes -= entry_bytes(replaced.text.capacity());
+            self.put_spare(replaced.text);
         } else {
             self.hosts.get_mut(host).entries += 1;
             let index = self.entries.insert(entry);
@@ -203,7 +215,7 @@ impl ProcessCache {
         if let Ok(found) = self.entry_table.find_entry(hash, |&other| other == index) {
             found.remove();
         }
-        self.bytes -= entry_bytes(entry.text.len());
+        self.bytes -= entry_bytes(entry.text.capacity());
         let host = self.hosts.get_mut(entry.host);
         host.entries -= 1;
         if host.entries == 0 {
@@ -216,6 +228,23 @@ impl ProcessCache {
                 found.remove();
             }
             self.hosts.remove(entry.host);
+        }
+        self.put_spare(entry.text);
+    }
+
+    /// Memory for a text of this length: a spare one of about this size, else new.
+    fn take_spare(&mut self, len: usize) -> Vec<u8> {
+        let fits = |spare: &Vec<u8>| (len..=2 * len + 64).contains(&spare.capacity());
+        match self.spare.iter().rposition(fits) {
+            Some(index) => self.spare.swap_remove(index),
+            None => Vec::with_capacity(len),
+        }
+    }
+
+    fn put_spare(&mut self, mut text: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && text.capacity() <= SPARE_BYTES_MAX {
+            text.clear();
+            self.spare.push(text);
         }
     }
 
@@ -394,6 +423,30 @@ mod tests {
             "too large for all of it"
         );
         assert_eq!(cache.len(), held);
+    }
+
+    #[test]
+    fn a_full_cache_uses_the_memory_of_what_goes() {
+        let mut cache = ProcessCache::new(2_000, DAY_MS);
+        for serial in 0..1_000 {
+            open(&mut cache, "h", id(1, serial), "sleep 1");
+            assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
+        }
+        assert!(cache.spare.len() <= 1, "{} spare", cache.spare.len());
+        for serial in 0..100 {
+            open(
+                &mut cache,
+                "h",
+                id(2, serial),
+                &"x".repeat(serial as usize * 7 % 300),
+            );
+            assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
+            assert!(cache.spare.len() <= super::SPARE_MAX);
+        }
+        assert_eq!(
+            command_line(&cache, "h", id(2, 99), 2).as_deref(),
+            Some("x".repeat(99 * 7 % 300).as_str())
+        );
     }
 
     #[test]
