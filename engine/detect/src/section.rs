@@ -150,6 +150,9 @@ impl Section {
             .iter()
             .map(|_| self.push(Node::Constant(false)))
             .collect();
+        // What is cheap decides first.
+        let mut parts: Vec<&Expression> = parts.iter().collect();
+        parts.sort_by_cached_key(|part| self.cost(part));
         for (child, part) in children.iter().zip(parts) {
             self.lay_out(*child, part);
         }
@@ -157,6 +160,34 @@ impl Section {
             children[0],
             u32::try_from(children.len()).expect("a condition has fewer than 2^32 parts"),
         )
+    }
+
+    /// What it takes to decide, roughly, in comparisons of a literal.
+    fn cost(&self, condition: &Expression) -> u32 {
+        match condition {
+            Expression::Constant(_) => 0,
+            Expression::Predicate(index) => match &self.predicates[index.0 as usize].question {
+                Question::Null | Question::Exists(_) => 1,
+                Question::Other { .. } => 4,
+                Question::Any(test) => match &**test {
+                    Test::Exact(_)
+                    | Test::Prefix(_)
+                    | Test::Suffix(_)
+                    | Test::Bool(_)
+                    | Test::Anything
+                    | Test::Never => 1,
+                    Test::Contains(_) | Test::Cidr(_) | Test::Compare(..) | Test::Time(..) => 4,
+                    Test::Wild(_) => 8,
+                    Test::Regex(_) => 32,
+                },
+            },
+            Expression::And(parts) | Expression::Or(parts) => parts
+                .iter()
+                .map(|part| self.cost(part))
+                .fold(0, u32::saturating_add),
+            Expression::Not(inner) => self.cost(inner),
+            Expression::Element(_, inner) => self.cost(inner).saturating_mul(2),
+        }
     }
 
     fn want(&mut self, predicate: PredicateIdx) {
