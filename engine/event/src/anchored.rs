@@ -49,6 +49,8 @@ const TEXT_MAX: usize = 1 << 20;
 const STEPS_MAX: usize = 512;
 /// Members of all shapes.
 const MEMBERS_MAX: usize = 1 << 14;
+/// Members of one object that may come out of turn: each is looked for among all before it.
+const STRAYS_MAX: u32 = 64;
 /// Longer names are not learned.
 const NAME_MAX: usize = 64;
 /// Lines refused for want of room in the shapes after which all of them are learned anew.
@@ -148,6 +150,8 @@ struct Container {
     ids: u32,
     /// All bits; none once a member came out of turn, so that nothing is expected any more.
     in_turn: u32,
+    /// Members from the first one out of turn on.
+    strays: u32,
     is_object: bool,
 }
 
@@ -290,6 +294,7 @@ impl Anchored {
             last: ROOT,
             ids: 0,
             in_turn: u32::MAX,
+            strays: 0,
             is_object: true,
         };
         let mut expected = self.members[ROOT as usize].next[0];
@@ -317,6 +322,10 @@ impl Anchored {
                         (expected, in_turn) = self.find(values, at, top, tape, readers)?;
                         if !in_turn {
                             top.in_turn = 0;
+                            top.strays += 1;
+                            if top.strays > STRAYS_MAX {
+                                return None;
+                            }
                         }
                         member = &self.members[expected as usize];
                     }
@@ -423,6 +432,7 @@ impl Anchored {
                     last: below,
                     ids: 0,
                     in_turn: u32::MAX,
+                    strays: 0,
                     is_object,
                 };
                 if is_object {

@@ -9,6 +9,8 @@ use crate::{Node, Span, Tape};
 
 /// Texts of one run that are remembered.
 const VARIANTS_MAX: usize = 8;
+/// Runs that are remembered, of up to 20 KiB each.
+const RUNS_MAX: usize = 1 << 10;
 /// Longest text of a run, in bytes.
 const TEXT_MAX: usize = 512;
 /// Members of a run, at least: comparing two one by one costs as little.
@@ -161,6 +163,9 @@ impl Anchored {
         let text = &text[begin..last.text.1];
         let member = &mut self.members[first.member as usize];
         if member.run == NEVER {
+            if self.runs.len() == RUNS_MAX {
+                return;
+            }
             member.run = number(self.runs.len());
             self.runs.push(Run::default());
         }

@@ -291,6 +291,17 @@ fn recorded_lines_take_the_fast_path() {
     assert!(fast * 1000 > lines.len() * 995, "{fast} of {}", lines.len());
 }
 
+/// Members out of turn are few, or the line is the scanner's: no line makes the fast path quadratic.
+#[test]
+fn a_wide_object_out_of_turn_is_read_in_linear_time() {
+    let mut anchored = Anchored::default();
+    let pairs = |count: usize| r#""a":1,"b":2,"#.repeat(count);
+    let line = |count: usize| format!(r#"{{"X":{{{}"c":3}}}}"#, pairs(count));
+    assert!(fast_path_agrees(&mut anchored, line(1).as_bytes()));
+    assert!(fast_path_agrees(&mut anchored, line(20).as_bytes()));
+    assert!(!fast_path_agrees(&mut anchored, line(80_000).as_bytes()));
+}
+
 /// The event with its members, and those of its records, in another order, some left out, some twice.
 fn rearranged(line: &[u8], choices: &[prop::sample::Index]) -> Option<Vec<u8>> {
     let root: serde_json::Map<String, Json> = serde_json::from_slice(line).ok()?;
