@@ -433,13 +433,8 @@ mod tests {
             assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
         }
         assert!(cache.spare.len() <= 1, "{} spare", cache.spare.len());
-        for serial in 0..100 {
-            open(
-                &mut cache,
-                "h",
-                id(2, serial),
-                &"x".repeat(serial as usize * 7 % 300),
-            );
+        for (serial, len) in (0..100).zip((0..).step_by(7)) {
+            open(&mut cache, "h", id(2, serial), &"x".repeat(len % 300));
             assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
             assert!(cache.spare.len() <= super::SPARE_MAX);
         }
