@@ -427,6 +427,23 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// The next child with its symbol, also if it no longer counts: then the symbol is [`Symbol::DEAD`], which no
+    /// table holds.
+    #[inline(always)]
+    pub(crate) fn next_by_table(&mut self, normal: &Normal) -> Option<(u32, Symbol)> {
+        loop {
+            if self.at < self.end {
+                let here = self.at;
+                let node = normal.tape.nodes.get(here as usize)?;
+                self.at = node.next;
+                return Some((here, node.symbol));
+            }
+            let extra = normal.extras.get(self.extra as usize)?;
+            (self.at, self.end) = extra.nodes;
+            self.extra = extra.next;
+        }
+    }
+
     /// The next child that counts.
     pub(crate) fn next(&mut self, normal: &Normal) -> Option<u32> {
         loop {

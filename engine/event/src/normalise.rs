@@ -382,8 +382,7 @@ impl Pass<'_> {
     /// Notes the members of SYSCALL by name.
     fn note_syscall(&mut self) {
         let mut members = self.normal.children(self.normal.syscall);
-        while let Some(member) = members.next(self.normal) {
-            let symbol = self.normal.symbol(member);
+        while let Some((member, symbol)) = members.next_by_table(self.normal) {
             if let Some(place) = self.normal.members.get_mut(symbol.index()) {
                 *place = member;
             }

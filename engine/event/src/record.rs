@@ -73,8 +73,7 @@ impl Filler<'_> {
         let fields = self.fields;
         let slots = fields.record.slots_in(record.class);
         let mut members = self.normal.children(record.node);
-        while let Some(member) = members.next(self.normal) {
-            let name = self.normal.symbol(member);
+        while let Some((member, name)) = members.next_by_table(self.normal) {
             if name == MSG && self.normal.kind(member) == Kind::Object {
                 msg = member;
             }
