@@ -1,4 +1,4 @@
-//! CPU time, of a thread and of children. The machine may be shared: wall time
+//! CPU time, of a thread, of children, of a child that still runs. The machine may be shared: wall time
 //! tells of the neighbours too.
 
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 /// Nanoseconds that this thread was on a CPU while `work` ran, and what it gave.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
@@ -25,6 +26,13 @@ pub(crate) fn timed_children<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let start = spent();
     let result = work();
     ((spent() - start) as f64 * 1e3, result)
+}
+
+/// User and system time so far, in nanoseconds, of a process that was not yet waited for.
+pub(crate) fn cpu_of(process: u32) -> f64 {
+    let pid = Pid::from_raw(i32::try_from(process).expect("a process id"));
+    let clock = ClockId::pid_cpu_clock_id(pid).expect("the process is there");
+    read(clock) * 1e9
 }
 
 /// Seconds.

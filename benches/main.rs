@@ -1,4 +1,4 @@
-//! What decoding, the engine and `pythia scan` cost, as multiples of a JSON parse of the
+//! What decoding, the engine, `pythia scan` and `pythia run` cost, as multiples of a JSON parse of the
 //! same lines in the same process. `README.md` says how to run this and how to read it.
 
 #![expect(
@@ -14,8 +14,12 @@ mod baseline;
 mod case;
 mod clock;
 mod engine;
+#[path = "../tests/kafka/harness.rs"]
+#[expect(dead_code, reason = "the tests ask for the rest")]
+mod harness;
 mod report;
 mod scan;
+mod service;
 
 use std::process::ExitCode;
 
@@ -36,7 +40,20 @@ fn main() -> ExitCode {
         value(word).map_or(otherwise, |n| n.parse().expect("a number"))
     };
     let (rounds, record) = (number("--rounds", ROUNDS), has("--record"));
-    let ok = cases(rounds, value("--case"), record);
+    let ok = match arguments.first().map(String::as_str) {
+        // What this program starts itself as.
+        Some(service::CONSUMER) => {
+            service::consume(&arguments[1], arguments[2].parse().expect("a number"));
+            true
+        }
+        Some("service") => {
+            let case = value("--case").map_or(service::CASE, String::as_str);
+            let lines = number("--lines", service::LINES);
+            let rounds = number("--rounds", service::ROUNDS);
+            service::measure(case, rounds, lines, record).unwrap_or(true)
+        }
+        _ => cases(rounds, value("--case"), record),
+    };
     if ok {
         ExitCode::SUCCESS
     } else {
