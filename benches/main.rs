@@ -17,6 +17,7 @@ mod engine;
 #[path = "../tests/kafka/harness.rs"]
 #[expect(dead_code, reason = "the tests ask for the rest")]
 mod harness;
+mod instructions;
 mod report;
 mod scan;
 mod service;
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
     let (rounds, record) = (number("--rounds", ROUNDS), has("--record"));
     let ok = match arguments.first().map(String::as_str) {
         // What this program starts itself as.
+        Some(instructions::COUNTED) => {
+            instructions::be_counted();
+            true
+        }
         Some(service::CONSUMER) => {
             service::consume(&arguments[1], arguments[2].parse().expect("a number"));
             true
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
             let rounds = number("--rounds", service::ROUNDS);
             service::measure(case, rounds, lines, record).unwrap_or(true)
         }
+        _ if has("--instructions") => instructions::measure(record),
         _ => cases(rounds, value("--case"), record),
     };
     if ok {
