@@ -32,7 +32,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 const NOT_HERE: [&str; 3] = ["service", "consumer", "--instructions"];
 
 /// With empty caches and without scratch memory; its alerts are the expected ones.
-const FIRST_PASS: &str = "allocations, first pass";
+const FIRST_PASS: &str = "allocations in the first pass";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,7 +87,7 @@ fn measure(loaded: &Loaded) -> Report {
     for (name, host) in [
         (FIRST_PASS, "one"),
         ("allocations", "one"),
-        ("allocations, another host", "another"),
+        ("allocations for another host", "another"),
     ] {
         let pass = pass(loaded, &mut detector, &mut cache, host);
         report.add(name, "per event", pass.blocks as f64 / pass.silent as f64);

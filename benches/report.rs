@@ -132,7 +132,11 @@ pub(crate) fn append(file: &str, line: &str) {
     let file = fs::OpenOptions::new().append(true).open(path);
     let mut file = file.expect("the record lies in the repository");
     let date = output("date", &["-u", "+%F"]);
-    let commit = output("git", &["describe", "--always", "--dirty"]);
+    let mut commit = output("git", &["rev-parse", "--short", "HEAD"]);
+    let changed = ["status", "--short", ".", ":!benches/record"];
+    if !output("git", &changed).is_empty() {
+        commit += "-dirty";
+    }
     let processor = read_text(Path::new("/proc/cpuinfo"));
     let processor = processor
         .lines()

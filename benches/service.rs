@@ -96,14 +96,14 @@ pub(crate) fn measure(case: &str, rounds: usize, lines: usize, record: bool) -> 
             ("floor", floor),
             ("bare consumer", consumer),
             ("engine alone", engine),
-            ("engine alone, with alerts", with_alerts),
-            ("service, one worker", one),
-            ("service, two workers", two),
+            ("engine alone with alerts", with_alerts),
+            ("service with one worker", one),
+            ("service with two workers", two),
         ] {
             report.add(name, "us/line", ns / 1e3);
         }
         report.add("beyond the consumer", "x engine", (one - consumer) / engine);
-        let name = "beyond the consumer, with alerts";
+        let name = "beyond the consumer with alerts";
         report.add(name, "x engine", (one - consumer) / with_alerts);
         report.add("two workers", "x one", two / one);
     }
