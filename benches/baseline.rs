@@ -17,29 +17,36 @@ use crate::clock::timed;
 use crate::engine::{Bench, compile};
 use crate::report::Report;
 
-/// Lines of the sample, taken at even distances: it needs milliseconds for each.
+/// Lines of the sample, taken at even distances: it may need milliseconds for each.
 const LINES: usize = 400;
+
+const ROUNDS: usize = 3;
 
 /// Adds its figures to the report.
 pub(crate) fn measure(report: &mut Report, loaded: &Loaded) {
     let plan = compile(loaded, Options::ALL);
     let rules = quietly(|| held(&plan, loaded));
     let count: usize = rules.values().map(Vec::len).sum();
-    let mut bench = Bench::new(loaded);
-    let (floor, all) = (bench.floor(), bench.lines.len());
-    bench.lines = bench
-        .lines
-        .into_iter()
-        .step_by(all.div_ceil(LINES))
-        .collect();
-    let lines = events(&plan, &bench);
-    let floor = floor / all as f64 * bench.lines.len() as f64;
-    let (ns, found) = quietly(|| timed(|| lines.iter().map(|line| matching(line, &rules)).sum()));
-    let found: usize = found;
-    let ours = bench.matches(&plan).alerts;
-    report.add("sigma-rust", "x", ns / floor);
+    let all = Bench::new(loaded);
+    let every = all.lines.len().div_ceil(LINES);
+    let sample = Bench {
+        lines: all.lines.iter().copied().step_by(every).collect(),
+        profile: Arc::clone(&all.profile),
+    };
+    let lines = events(&plan, &sample);
+    let ours = sample.matches(&plan).alerts;
+    for _ in 0..ROUNDS {
+        let floor = all.floor() / all.lines.len() as f64;
+        let pass = || lines.iter().map(|line| matching(line, &rules)).sum();
+        let (ns, found): (f64, usize) = quietly(|| timed(pass));
+        report.add("sigma-rust", "x", ns / lines.len() as f64 / floor);
+        report.add(
+            "matches of sigma-rust",
+            "by ours",
+            found as f64 / ours as f64,
+        );
+    }
     report.add("rules that sigma-rust holds", "", count as f64);
-    report.add("of our matches it finds", "", found as f64 / ours as f64);
 }
 
 /// How many rules match any view of a line.

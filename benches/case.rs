@@ -14,6 +14,20 @@ use sigma::{Rule, SourceFile};
 /// Categories that a view feeds on Linux and that rules for other products have too.
 const SHARED_CATEGORIES: [&str; 3] = ["process_creation", "file_event", "network_connection"];
 
+/// Figures that a case may limit: a limit of another name would never be missed.
+const LIMITED: [&str; 10] = [
+    "decode",
+    "engine",
+    "growth",
+    "speedup",
+    "scan",
+    "scan with its start",
+    "bytes per rule",
+    "allocations",
+    "beyond the consumer",
+    "two workers",
+];
+
 /// What a case file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +80,11 @@ impl Case {
         let read = |path: PathBuf| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let case = toml::from_str(&read_text(&path));
-            let case = case.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let case: Self = case.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            for limited in case.limits.keys() {
+                let known = LIMITED.contains(&limited.as_str());
+                assert!(known, "{}: no figure {limited}", path.display());
+            }
             (name.into_owned(), case)
         };
         let files = sorted(&root().join("benches/cases")).into_iter();

@@ -29,7 +29,7 @@ use report::{Report, say};
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// Words that ask for something else, of the other binary.
-const NOT_HERE: [&str; 3] = ["service", "consumer", "--instructions"];
+const NOT_HERE: [&str; 2] = ["service", "--instructions"];
 
 /// With empty caches and without scratch memory; its alerts are the expected ones.
 const FIRST_PASS: &str = "allocations in the first pass";
@@ -40,8 +40,13 @@ fn main() -> ExitCode {
     if NOT_HERE.into_iter().any(has) {
         return ExitCode::SUCCESS;
     }
+    let only = arguments.iter().position(|argument| argument == "--case");
+    let only = only.and_then(|at| arguments.get(at + 1));
     let mut ok = true;
     for (name, case) in Case::all() {
+        if only.is_some_and(|only| *only != name) {
+            continue;
+        }
         match case.load(&name) {
             Ok(loaded) => {
                 let report = measure(&loaded);
