@@ -111,7 +111,8 @@ pub(crate) struct Predicate {
     pub(crate) slot: Slot,
     /// What is asked of its values.
     pub(crate) question: Question,
-    /// The matcher as the rule has it (keywords opened, letters folded), for witnesses.
+    /// The matcher as the rule has it (keywords opened, letters folded), for witnesses; [`Matcher::Null`] once
+    /// the section is laid out.
     pub(crate) matcher: Matcher,
 }
 
@@ -171,6 +172,15 @@ impl Tests {
                 }
             }
         }
+    }
+
+    /// Forgets the matchers that are found by address: what is left is asked of by others, such as keywords.
+    pub(crate) fn finish(&mut self) {
+        let noted: HashSet<*const Test> = self.by_address.values().map(Arc::as_ptr).collect();
+        self.known
+            .retain(|_, test| !noted.contains(&Arc::as_ptr(test)));
+        self.known.shrink_to_fit();
+        self.by_address.shrink_to_fit();
     }
 
     /// The test of a matcher that lies in a rule of the plan.

@@ -459,6 +459,7 @@ impl Compiler {
         for rule in &self.rules {
             self.tests.note(rule);
         }
+        self.tests.finish();
         if !self.lone_types.any {
             self.fields.want_lone_types(&self.lone_types.types);
         }

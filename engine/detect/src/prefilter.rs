@@ -39,12 +39,15 @@ struct SlotFilter {
 struct Buckets {
     /// Start of each bucket in `items`; one more than there are buckets. Empty if there are no items.
     starts: Vec<u32>,
+    /// How many buckets, less one: a power of two, less one.
+    mask: usize,
     items: Vec<(Box<[u8]>, LiteralIdx)>,
     /// Of a single byte.
     short: Vec<(u8, LiteralIdx)>,
 }
 
-const BUCKETS: usize = 1024;
+/// Buckets, at most; few literals have fewer.
+const BUCKETS_MAX: usize = 1024;
 
 impl Prefilter {
     /// A filter for these literals. With `split` off all go through the automaton, as a check of the rest.
@@ -169,14 +172,19 @@ impl Buckets {
         for &(index, literal) in literals {
             match outer(&literal.text) {
                 (only, None) => buckets.short.push((only, index)),
-                (first, Some(second)) => sorted.push((bucket(first, second), &literal.text, index)),
+                (first, Some(second)) => sorted.push((hash(first, second), &literal.text, index)),
             }
         }
         if sorted.is_empty() {
             return buckets;
         }
+        let count = (2 * sorted.len()).next_power_of_two().min(BUCKETS_MAX);
+        buckets.mask = count - 1;
+        for item in &mut sorted {
+            item.0 &= buckets.mask;
+        }
         sorted.sort_unstable();
-        buckets.starts = (0..=BUCKETS)
+        buckets.starts = (0..=count)
             .map(|bucket| sorted.partition_point(|item| item.0 < bucket))
             .map(|start| u32::try_from(start).expect("a plan has fewer than 2^32 literals"))
             .collect();
@@ -206,7 +214,7 @@ impl Buckets {
         if let Some(second) = second
             && !self.items.is_empty()
         {
-            let bucket = bucket(first, second);
+            let bucket = hash(first, second) & self.mask;
             let (from, to) = (
                 self.starts[bucket] as usize,
                 self.starts[bucket + 1] as usize,
@@ -220,8 +228,9 @@ impl Buckets {
     }
 }
 
-fn bucket(first: u8, second: u8) -> usize {
-    (usize::from(first) * 37 + usize::from(second) * 5) % BUCKETS
+fn hash(first: u8, second: u8) -> usize {
+    let mixed = (u32::from(first) << 8 | u32::from(second)).wrapping_mul(0x9e37_79b1);
+    (mixed >> 16) as usize
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! predicates, and the pre-filter that finds which of them to run.
 
 use event::Slot;
+use sigma::Matcher;
 use std::collections::HashMap;
 
 use crate::expression::{Expression, Predicate, PredicateIdx, Predicates, Question};
@@ -104,6 +105,11 @@ impl Section {
             .map(|literal| proofs.get(literal).copied())
             .collect();
         section.prefilter = Prefilter::new(&literals, slots, options.split);
+        for predicate in &mut section.predicates {
+            predicate.matcher = Matcher::Null;
+        }
+        section.nodes.shrink_to_fit();
+        section.predicates.shrink_to_fit();
         section
     }
 

@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 use crate::prefilter::LiteralIdx;
 
 /// Entries; 128 bytes each, so that the table stays in a second-level cache.
-const ENTRIES: usize = 2048;
+const ENTRIES: usize = 1024;
 /// Longer values are not kept.
 const KEY_MAX: usize = 94;
 /// Values in which more literals stand are not kept.

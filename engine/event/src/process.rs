@@ -6,16 +6,16 @@ use std::hash::BuildHasher as _;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
+mod texts;
+
+use texts::{Text, Texts};
+
 use crate::EventId;
 
 /// What an allocation costs beside its bytes, roughly.
 const ALLOCATION: usize = 16;
 /// What an entry costs in tables and queue, beside itself: two index slots at half load and one number.
 const BOOKKEEPING: usize = 2 * (size_of::<u32>() + 1) + size_of::<u32>();
-
-/// Texts whose memory is kept for new ones, and the largest of them: 16 KiB at most.
-const SPARE_MAX: usize = 16;
-const SPARE_BYTES_MAX: usize = 1 << 10;
 
 /// Bounded by bytes and age; keyed by host and the event id of the process. Oldest entries go first,
 /// counted. One cache serves one partition, so it can be dropped with it.
@@ -30,8 +30,7 @@ pub struct ProcessCache {
     entry_table: HashTable<u32>,
     /// Entries in the order they were opened.
     order: VecDeque<u32>,
-    /// Memory of texts that had to go, for new ones: a full cache allocates nothing.
-    spare: Vec<Vec<u8>>,
+    texts: Texts,
     hasher: RandomState,
     bytes: usize,
     max_bytes: usize,
@@ -55,7 +54,7 @@ struct Entry {
     parent: Option<EventId>,
     pid: Option<u64>,
     /// The executable, then the command line.
-    text: Vec<u8>,
+    text: Text,
     exe_len: u32,
     /// Whether a command line is known; it may be empty.
     has_command_line: bool,
@@ -94,7 +93,7 @@ impl ProcessCache {
             entries: Slab::default(),
             entry_table: HashTable::new(),
             order: VecDeque::new(),
-            spare: Vec::with_capacity(SPARE_MAX),
+            texts: Texts::new(chunk_bytes(max_bytes)),
             hasher: RandomState::default(),
             bytes: 0,
             max_bytes,
@@ -106,6 +105,9 @@ impl ProcessCache {
     /// Gives it another limit; the oldest entries go at once if it is lower.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
+        if chunk_bytes(max_bytes) != self.texts.chunk_bytes() {
+            self.repack();
+        }
         self.evict();
     }
 
@@ -121,7 +123,7 @@ impl ProcessCache {
 
     /// Memory of the entries and hosts held, bookkeeping included, in bytes. Never above the limit.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.texts.bytes()
     }
 
     /// Entries that had to go since the cache was made, for size or for age.
@@ -137,7 +139,8 @@ impl ProcessCache {
         if now_ms.saturating_sub(entry.key.time_ms) > self.max_age_ms {
             return None;
         }
-        let (exe, command_line) = entry.text.split_at(entry.exe_len as usize);
+        let text = self.texts.get(entry.text);
+        let (exe, command_line) = text.split_at(entry.exe_len as usize);
         Some(Remembered {
             key,
             parent: entry.parent,
@@ -155,15 +158,12 @@ impl ProcessCache {
             return;
         };
         let len = opened.exe.len() + command_line.len();
-        if entry_bytes(len) + host_bytes(host) > self.max_bytes {
+        if ENTRY_BYTES + self.texts.cost(len) + host_bytes(host) > self.max_bytes {
             self.evicted += 1;
             return;
         }
         let host = self.host(host);
-        let mut text = self.take_spare(len);
-        text.extend_from_slice(opened.exe);
-        text.extend_from_slice(command_line);
-        let cost = entry_bytes(text.capacity());
+        let text = self.texts.put([opened.exe, command_line]);
         let entry = Entry {
             host,
             key,
@@ -175,11 +175,11 @@ impl ProcessCache {
         };
         let state = self.hosts.get_mut(host);
         state.newest_ms = state.newest_ms.max(key.time_ms);
-        self.bytes += cost;
+        self.bytes += ENTRY_BYTES;
         if let Some(index) = self.find_entry(host, key) {
             let replaced = std::mem::replace(self.entries.get_mut(index), entry);
-            self.bytes -= entry_bytes(replaced.text.capacity());
-            self.put_spare(replaced.text);
+            self.bytes -= ENTRY_BYTES;
+            self.texts.remove(replaced.text);
         } else {
             self.hosts.get_mut(host).entries += 1;
             let index = self.entries.insert(entry);
@@ -200,7 +200,8 @@ impl ProcessCache {
             let entry = self.entries.get(oldest);
             let newest_ms = self.hosts.get(entry.host).newest_ms;
             let aged = newest_ms.saturating_sub(entry.key.time_ms) > self.max_age_ms;
-            if !aged && self.bytes <= self.max_bytes {
+            let fits = self.bytes() <= self.max_bytes;
+            if !aged && (fits || self.texts.shrink() && self.bytes() <= self.max_bytes) {
                 return;
             }
             self.order.pop_front();
@@ -215,7 +216,7 @@ impl ProcessCache {
         if let Ok(found) = self.entry_table.find_entry(hash, |&other| other == index) {
             found.remove();
         }
-        self.bytes -= entry_bytes(entry.text.capacity());
+        self.bytes -= ENTRY_BYTES;
         let host = self.hosts.get_mut(entry.host);
         host.entries -= 1;
         if host.entries == 0 {
@@ -229,23 +230,17 @@ impl ProcessCache {
             }
             self.hosts.remove(entry.host);
         }
-        self.put_spare(entry.text);
+        self.texts.remove(entry.text);
     }
 
-    /// Memory for a text of this length: a spare one of about this size, else new.
-    fn take_spare(&mut self, len: usize) -> Vec<u8> {
-        let fits = |spare: &Vec<u8>| (len..=2 * len + 64).contains(&spare.capacity());
-        match self.spare.iter().rposition(fits) {
-            Some(index) => self.spare.swap_remove(index),
-            None => Vec::with_capacity(len),
+    /// Puts all texts into chunks of the size that goes with the limit.
+    fn repack(&mut self) {
+        let mut texts = Texts::new(chunk_bytes(self.max_bytes));
+        for index in &self.order {
+            let entry = self.entries.get_mut(*index);
+            entry.text = texts.put([self.texts.get(entry.text), b""]);
         }
-    }
-
-    fn put_spare(&mut self, mut text: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX && text.capacity() <= SPARE_BYTES_MAX {
-            text.clear();
-            self.spare.push(text);
-        }
+        self.texts = texts;
     }
 
     fn find_entry(&self, host: u32, key: EventId) -> Option<u32> {
@@ -284,9 +279,12 @@ impl ProcessCache {
     }
 }
 
-fn entry_bytes(text: usize) -> usize {
-    // Twice, because the slab grows by doubling.
-    2 * size_of::<Option<Entry>>() + BOOKKEEPING + ALLOCATION + text
+/// What an entry costs beside its text; twice its size, because the slab grows by doubling.
+const ENTRY_BYTES: usize = 2 * size_of::<Option<Entry>>() + BOOKKEEPING;
+
+/// Size of the chunks that texts lie in: a small part of the limit, since a chunk comes free as a whole.
+fn chunk_bytes(max_bytes: usize) -> usize {
+    (max_bytes / 64).clamp(128, 64 << 10)
 }
 
 fn host_bytes(name: &[u8]) -> usize {
@@ -426,17 +424,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_uses_the_memory_of_what_goes() {
+    fn a_full_cache_stays_within_its_limit_with_texts_of_any_length() {
         let mut cache = ProcessCache::new(2_000, DAY_MS);
         for serial in 0..1_000 {
             open(&mut cache, "h", id(1, serial), "sleep 1");
             assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
         }
-        assert!(cache.spare.len() <= 1, "{} spare", cache.spare.len());
         for (serial, len) in (0..100).zip((0..).step_by(7)) {
             open(&mut cache, "h", id(2, serial), &"x".repeat(len % 300));
             assert!(cache.bytes() <= 2_000, "{} bytes", cache.bytes());
-            assert!(cache.spare.len() <= super::SPARE_MAX);
         }
         assert_eq!(
             command_line(&cache, "h", id(2, 99), 2).as_deref(),
