@@ -429,7 +429,7 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The next child with its symbol, also if it no longer counts: then the symbol is [`Symbol::DEAD`], which no
     /// table holds.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next_by_table(&mut self, normal: &Normal) -> Option<(u32, Symbol)> {
         loop {
             if self.at < self.end {
