@@ -19,7 +19,7 @@ mod report;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use case::{Case, Loaded, cache, line_of};
+use case::{Case, Loaded, line_of};
 use detect::{Detector, Plan};
 use dhat::HeapStats;
 use event::{Origin, ProcessCache, Profile};
@@ -88,7 +88,8 @@ fn measure(loaded: &Loaded) -> Report {
         copied as f64 / running as f64,
     );
 
-    let mut cache = cache();
+    // Full after the first pass, as one is after some hours of service: from then on what goes makes room.
+    let mut cache = ProcessCache::new(128 << 10, 24 * 3600 * 1000);
     for (name, host) in [
         (FIRST_PASS, "one"),
         ("allocations", "one"),
@@ -126,7 +127,7 @@ fn pass(loaded: &Loaded, detector: &mut Detector, cache: &mut ProcessCache, host
             scope: Some(host.as_bytes()),
         };
         let before = HeapStats::get().total_blocks;
-        let result = detector.run(&line, cache, &mut alerts);
+        let result = detector.run(&line, &mut alerts);
         let blocks = HeapStats::get().total_blocks - before;
         match result {
             Err(_) => pass.dead_letters += 1,

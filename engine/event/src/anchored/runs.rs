@@ -27,12 +27,12 @@ pub(super) struct Run {
 }
 
 /// One text of a run and what it says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Variant {
     /// From the comma or brace before the first member up to the end of the last one's value.
-    pub(super) text: Box<[u8]>,
+    pub(super) text: Vec<u8>,
     /// Their nodes, with offsets from the start of the text.
-    nodes: Box<[Node]>,
+    nodes: Vec<Node>,
     /// The last member.
     pub(super) last: u32,
     pub(super) ids: u32,
@@ -140,21 +140,24 @@ impl Anchored {
         let joins = |before: &Step, step: &Step| {
             before.object == step.object && before.text.1 == step.text.0
         };
-        let is_steady = |step: &Step| {
-            step.fits && self.learned[step.member as usize].recent.score >= Recent::STEADY
-        };
-        let mut found = vec![];
-        for row in trail.chunk_by(|a, b| joins(a, b) && is_steady(a) && is_steady(b)) {
+        let mut rest = &trail[..];
+        while !rest.is_empty() {
+            let end = (1..rest.len())
+                .find(|&at| !joins(&rest[at - 1], &rest[at]) || !self.is_steady(&rest[at]))
+                .unwrap_or(rest.len());
+            let (row, behind) = rest.split_at(end);
+            rest = behind;
             let (first, last) = (row[0], row[row.len() - 1]);
-            let text = (first.text.0, last.text.1);
-            if row.len() >= STEPS_MIN && text.1 - text.0 <= TEXT_MAX {
-                found.push(row);
+            let len = last.text.1 - first.text.0;
+            if row.len() >= STEPS_MIN && len <= TEXT_MAX && self.is_steady(&first) {
+                self.learn_run(row, text, tape);
             }
         }
-        for row in found {
-            self.learn_run(row, text, tape);
-        }
         self.trail = trail;
+    }
+
+    fn is_steady(&self, step: &Step) -> bool {
+        step.fits && self.learned[step.member as usize].recent.score >= Recent::STEADY
     }
 
     fn learn_run(&mut self, row: &[Step], text: &[u8], tape: &Tape) {
@@ -170,10 +173,21 @@ impl Anchored {
             self.runs.push(Run::default());
         }
         let known = &mut self.runs[member.run as usize].variants;
-        if known.iter().any(|variant| *variant.text == *text) {
+        if known.iter().any(|variant| variant.text == text) {
             return;
         }
-        known.truncate(VARIANTS_MAX - 1);
+        // The one found longest ago makes room, and its memory is used again.
+        let mut variant = if known.len() == VARIANTS_MAX {
+            known.pop().unwrap_or_default()
+        } else {
+            Variant {
+                text: Vec::with_capacity(TEXT_MAX),
+                nodes: Vec::with_capacity(TEXT_MAX / 16),
+                ..Variant::default()
+            }
+        };
+        variant.text.clear();
+        variant.text.extend_from_slice(text);
         let back = 0_u32.wrapping_sub(number(begin));
         let nodes = row.iter().filter_map(|step| step.node).map(|index| {
             let node = tape.node(index);
@@ -183,17 +197,12 @@ impl Anchored {
                 ..node
             }
         });
-        let ids = row
+        variant.nodes.clear();
+        variant.nodes.extend(nodes);
+        variant.last = last.member;
+        variant.ids = row
             .iter()
             .fold(0, |ids, step| ids | self.members[step.member as usize].ids);
-        let variant = Variant {
-            text: text.into(),
-            nodes: nodes.collect(),
-            last: last.member,
-            ids,
-        };
-        self.runs[self.members[first.member as usize].run as usize]
-            .variants
-            .insert(0, variant);
+        known.insert(0, variant);
     }
 }
