@@ -127,7 +127,7 @@ fn pass(loaded: &Loaded, detector: &mut Detector, cache: &mut ProcessCache, host
             scope: Some(host.as_bytes()),
         };
         let before = HeapStats::get().total_blocks;
-        let result = detector.run(&line, &mut alerts);
+        let result = detector.run(&line, cache, &mut alerts);
         let blocks = HeapStats::get().total_blocks - before;
         match result {
             Err(_) => pass.dead_letters += 1,
