@@ -24,6 +24,8 @@ pub(super) struct Run {
     /// The last one found first.
     pub(super) variants: Vec<Variant>,
     misses: u8,
+    /// Memory of variants that were given up.
+    spare: Vec<Variant>,
 }
 
 /// One text of a run and what it says.
@@ -51,7 +53,7 @@ impl Run {
             self.misses += 1;
             if self.misses > MISSES_MAX {
                 // Learned anew if it comes back.
-                self.variants.clear();
+                self.spare.append(&mut self.variants);
                 self.misses = 0;
             }
             return None;
@@ -172,20 +174,22 @@ impl Anchored {
             member.run = number(self.runs.len());
             self.runs.push(Run::default());
         }
-        let known = &mut self.runs[member.run as usize].variants;
+        let run = &mut self.runs[member.run as usize];
+        let known = &mut run.variants;
         if known.iter().any(|variant| variant.text == text) {
             return;
         }
         // The one found longest ago makes room, and its memory is used again.
-        let mut variant = if known.len() == VARIANTS_MAX {
-            known.pop().unwrap_or_default()
+        let unused = if known.len() == VARIANTS_MAX {
+            known.pop()
         } else {
-            Variant {
-                text: Vec::with_capacity(TEXT_MAX),
-                nodes: Vec::with_capacity(TEXT_MAX / 16),
-                ..Variant::default()
-            }
+            run.spare.pop()
         };
+        let mut variant = unused.unwrap_or_else(|| Variant {
+            text: Vec::with_capacity(TEXT_MAX),
+            nodes: Vec::with_capacity(TEXT_MAX / 16),
+            ..Variant::default()
+        });
         variant.text.clear();
         variant.text.extend_from_slice(text);
         let back = 0_u32.wrapping_sub(number(begin));
