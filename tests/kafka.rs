@@ -306,6 +306,11 @@ fn assert_metrics(pythia: &fleet::Pythia, sent: &[Sent], refused: &[(&'static st
         pythia.metric("pythia_alerts_total"),
         pythia.metric("pythia_matches_total")
     );
+    let candidates = pythia.metric("pythia_rule_candidates_total");
+    assert!(candidates >= pythia.metric("pythia_matches_total"));
+    assert!(pythia.metric("pythia_rule_verifications_total") >= candidates);
+    assert!(pythia.metric("pythia_rule_last_match_timestamp_seconds") > Some(1.7e9));
+    assert!(pythia.metric("pythia_engine_cpu_seconds_total") > Some(0.0));
     assert_eq!(pythia.metric("pythia_kafka_assigned_partitions"), count(4));
     assert_eq!(pythia.metric("pythia_ruleset_info"), Some(1.0));
     assert!(pythia.metric("pythia_kafka_lag_seconds") > Some(0.0));

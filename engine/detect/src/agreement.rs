@@ -48,12 +48,12 @@ fn planned(plan: &Plan, view: &Handmade) -> Vec<RuleIdx> {
         node: 0,
         source: &buffer,
     };
-    let mut scratch = plan.scratch();
+    let (mut scratch, mut costs) = (plan.scratch(), plan.costs());
     let mut found = Vec::new();
     // Twice: what the first view left behind must not touch the second.
     for _ in 0..2 {
         found.clear();
-        plan.matches(&subject, &mut scratch, |rule| found.push(rule));
+        plan.matches(&subject, &mut scratch, &mut costs, |rule| found.push(rule));
     }
     found.sort_unstable();
     found

@@ -138,9 +138,10 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
         .not_running
         .iter()
         .any(|rule| rule.reason.contains("match everything"));
+    let (mut scratch, mut costs) = (compiled.plan.scratch(), compiled.plan.costs());
     compiled
         .plan
-        .matches(&subject, &mut compiled.plan.scratch(), |_| found = true);
+        .matches(&subject, &mut scratch, &mut costs, |_| found = true);
     (meant, found)
 }
 

@@ -1,5 +1,6 @@
 //! One view against one section: candidates by the pre-filter, then each candidate's program, lazily.
 
+use crate::cost::{Costs, Step};
 use crate::expression::{PredicateIdx, Question};
 use crate::matcher::{Test, Text};
 use crate::plan::{Options, RuleIdx};
@@ -68,13 +69,15 @@ impl Scratch {
     }
 }
 
-/// Calls `matched` once for every rule of the section (number `index` of the plan) that matches the view.
+/// Calls `matched` once for every rule of the section (number `index` of the plan) that matches the view; what that costs
+/// is noted in `costs`.
 pub(crate) fn evaluate(
     section: &Section,
     index: usize,
     subject: &Subject<'_>,
     options: Options,
     scratch: &mut Scratch,
+    costs: &mut Costs,
     mut matched: impl FnMut(RuleIdx),
 ) {
     scratch.next_view();
@@ -143,9 +146,11 @@ pub(crate) fn evaluate(
         }
     }
     if candidates.is_empty() {
+        costs.step(Step::Search);
         return;
     }
     texts.fold_all(subject);
+    costs.step(Step::Search);
     let mut run = Run {
         section,
         subject,
@@ -155,9 +160,12 @@ pub(crate) fn evaluate(
         view: *view,
         options,
     };
-    for &rule in candidates.iter() {
-        if run.holds(section.roots[rule as usize], None) {
-            matched(section.rules[rule as usize]);
+    for &candidate in candidates.iter() {
+        let holds = run.holds(section.roots[candidate as usize], None);
+        let rule = section.rules[candidate as usize];
+        costs.verified(rule);
+        if holds {
+            matched(rule);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In reading order: `route` gives each rule its view, `expression` folds its condition, `witness` chooses what to look
 //! for, `section` lays everything out, `plan` holds it together. For an event [`Detector::run`] decodes, `prefilter` finds
-//! candidates, `evaluate` decides, `why` and `enrich` make the alert. `reference` says what a rule means, slowly.
+//! candidates, `evaluate` decides, `why` and `enrich` make the alert; `cost` counts what each rule takes. `reference` says
+//! what a rule means, slowly.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -37,6 +38,7 @@ mod agreement;
 mod alert;
 #[cfg(test)]
 mod conformance;
+mod cost;
 mod date;
 mod enrich;
 mod evaluate;
@@ -57,6 +59,7 @@ mod why;
 mod witness;
 
 pub use alert::{Alert, AlertSource, alert_schema};
+pub use cost::{Clocks, RuleCost, SharedCost};
 pub use plan::{CODES, Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;
 pub use route::view_name;
@@ -64,6 +67,7 @@ pub use route::view_name;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::cost::{Costs, Step};
 use crate::enrich::{Shared, effective_level};
 use crate::evaluate::Scratch;
 use crate::subject::Subject;
@@ -130,7 +134,7 @@ pub struct Detector {
     scratch: Scratch,
     /// Rule and number of the view, of the current event.
     matches: Vec<(RuleIdx, u32)>,
-    matched: Tally,
+    costs: Costs,
     dropped: Tally,
     newest_ms: Option<i64>,
     /// Views evaluated, by number of their kind.
@@ -145,7 +149,7 @@ impl Detector {
             decoder: Decoder::new(profile, plan.fields()).with_fast_path(plan.options().fast_path),
             scratch: plan.scratch(),
             matches: Vec::new(),
-            matched: Tally::new(rules),
+            costs: plan.costs(),
             dropped: Tally::new(rules),
             newest_ms: None,
             views: [0; ViewKind::ALL.len()],
@@ -158,6 +162,13 @@ impl Detector {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, measuring what rules cost in one event of so many, on average; without it no time is measured.
+    #[must_use]
+    pub fn with_clocks(mut self, clocks: Clocks, every: u32) -> Self {
+        self.costs.sample(clocks, every);
+        self
     }
 
     /// The plan in use.
@@ -173,13 +184,18 @@ impl Detector {
         cache: &mut ProcessCache,
         alerts: &mut Vec<Alert>,
     ) -> Result<(), Fault> {
+        self.costs.begin();
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
-        self.newest_ms = self.newest_ms.max(Some(event.id().time_ms));
+        self.costs.step(Step::Decode);
+        let time_ms = event.id().time_ms;
+        self.newest_ms = self.newest_ms.max(Some(time_ms));
         for view in event.views() {
             self.views[view.kind as usize] += 1;
         }
-        find(&self.plan, &event, &mut self.scratch, &mut self.matches);
+        let (scratch, costs) = (&mut self.scratch, &mut self.costs);
+        find(&self.plan, &event, scratch, costs, &mut self.matches);
         if self.matches.is_empty() {
+            self.costs.end();
             return Ok(());
         }
         let plan = &self.plan;
@@ -187,10 +203,11 @@ impl Detector {
             (Reverse(effective_level(plan.rule(*rule))), *rule, *view)
         });
         let shared = Shared::new(&event, line, self.limits);
+        self.costs.step(Step::Alert);
         let before = alerts.len();
         for views in self.matches.chunk_by(|a, b| a.0 == b.0) {
             let rule = views[0].0;
-            self.matched.add(rule);
+            self.costs.matched(rule, time_ms);
             if alerts.len() - before == self.limits.alerts_per_event.max(1) {
                 self.dropped.add(rule);
                 if let Some(last) = alerts.last_mut() {
@@ -202,18 +219,22 @@ impl Detector {
                 .iter()
                 .map(|(_, view)| Subject::new(&event, &event.views()[*view as usize]));
             alerts.push(shared.alert(plan, rule, views));
+            self.costs.step(Step::Rule(rule));
         }
+        self.costs.end();
         Ok(())
     }
 
-    /// The rules that match a line, in order, without alerts and counts: for those who only want to know.
+    /// The rules that match a line, in order, without alerts: for those who only want to know. Matches are not counted.
     pub fn matching(
         &mut self,
         line: &Line<'_>,
         cache: &mut ProcessCache,
     ) -> Result<Vec<RuleIdx>, Fault> {
+        self.costs.begin();
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
-        find(&self.plan, &event, &mut self.scratch, &mut self.matches);
+        let (scratch, costs) = (&mut self.scratch, &mut self.costs);
+        find(&self.plan, &event, scratch, costs, &mut self.matches);
         let mut rules: Vec<RuleIdx> = self.matches.iter().map(|(rule, _)| *rule).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -228,9 +249,11 @@ impl Detector {
 
     /// What was counted since the last call.
     pub fn take_counts(&mut self) -> Counts {
+        let (rules, shared) = self.costs.take();
         Counts {
             decode: self.decoder.take_counts(),
-            matches: self.matched.take(),
+            rules,
+            shared,
             alerts_dropped: self.dropped.take(),
             newest_ms: self.newest_ms.take(),
             views: std::mem::take(&mut self.views),
@@ -239,10 +262,16 @@ impl Detector {
 }
 
 /// All matches of rules and views of an event; views by their number.
-fn find(plan: &Plan, event: &Event<'_>, scratch: &mut Scratch, matches: &mut Vec<(RuleIdx, u32)>) {
+fn find(
+    plan: &Plan,
+    event: &Event<'_>,
+    scratch: &mut Scratch,
+    costs: &mut Costs,
+    matches: &mut Vec<(RuleIdx, u32)>,
+) {
     matches.clear();
     for (number, view) in (0..).zip(event.views()) {
-        plan.matches(&Subject::new(event, view), scratch, |rule| {
+        plan.matches(&Subject::new(event, view), scratch, costs, |rule| {
             matches.push((rule, number));
         });
     }
@@ -253,8 +282,10 @@ fn find(plan: &Plan, event: &Event<'_>, scratch: &mut Scratch, matches: &mut Vec
 pub struct Counts {
     /// What the decoder counted.
     pub decode: event::Counts,
-    /// Matches (rule and event) by rule, only rules that matched.
-    pub matches: Vec<(RuleIdx, u64)>,
+    /// What rules cost and what came of them, in order; only rules that were verified.
+    pub rules: Vec<RuleCost>,
+    /// What no single rule causes.
+    pub shared: SharedCost,
     /// Alerts left out by the limit on alerts per event, by rule.
     pub alerts_dropped: Vec<(RuleIdx, u64)>,
     /// The newest event time, milliseconds since the epoch.

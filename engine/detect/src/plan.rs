@@ -11,6 +11,7 @@ use sigma::{Code, Diagnostic, Place, Rule, Severity};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
+use crate::cost::Costs;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
 use crate::expression::{Builder, Expression, Predicates, Tests, Unfed};
@@ -271,11 +272,17 @@ impl Plan {
         Scratch::new(&self.sections)
     }
 
-    /// Calls `found` once for every rule that matches the view.
+    /// Counters for its rules; one per thread.
+    pub(crate) fn costs(&self) -> Costs {
+        Costs::new(self.rules.len())
+    }
+
+    /// Calls `found` once for every rule that matches the view; what that costs is noted in `costs`.
     pub(crate) fn matches(
         &self,
         subject: &Subject<'_>,
         scratch: &mut Scratch,
+        costs: &mut Costs,
         found: impl FnMut(RuleIdx),
     ) {
         if let Some(index) = self.index[subject.kind as usize][subject.class as usize] {
@@ -285,6 +292,7 @@ impl Plan {
                 subject,
                 self.options,
                 scratch,
+                costs,
                 found,
             );
         }

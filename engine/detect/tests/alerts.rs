@@ -214,7 +214,8 @@ fn an_event_gives_at_most_64_alerts_the_most_severe_and_the_last_says_so() {
     );
     assert_eq!(alerts[63].alerts_left_out, Some(6));
     let counts = detector.take_counts();
-    assert_eq!(counts.matches.len(), 70);
+    assert_eq!(counts.rules.len(), 70);
+    assert!(counts.rules.iter().all(|cost| cost.matches == 1));
     assert_eq!(
         counts
             .alerts_dropped
@@ -223,7 +224,7 @@ fn an_event_gives_at_most_64_alerts_the_most_severe_and_the_last_says_so() {
             .sum::<u64>(),
         6
     );
-    assert!(detector.take_counts().matches.is_empty());
+    assert!(detector.take_counts().rules.is_empty());
 }
 
 #[test]
@@ -361,7 +362,49 @@ fn a_line_that_is_no_event_is_a_fault_and_gives_no_alert() {
     let cut = SEED.get(..200).unwrap();
     assert_eq!(run(&mut detector, &file(cut, 1)), Err(Fault::Truncated));
     assert_eq!(run(&mut detector, &file("{}", 1)), Err(Fault::NoEvent));
-    assert!(detector.take_counts().matches.is_empty());
+    assert!(detector.take_counts().rules.is_empty());
+}
+
+#[test]
+fn counts_of_a_batch_tell_what_each_rule_was_looked_at_for() {
+    let rule = |id: &str, detection: &str| {
+        format!(
+            "title: {id}\nid: {id}\nlogsource: {{product: linux, service: auditd}}\ndetection: {detection}\n"
+        )
+    };
+    let rules = [
+        rule("absent", "{s: {type: EXECVE, a0: nosuch}, condition: s}"),
+        rule("fails", "{s: {a0: perl, a1|re: '^[xy]+$'}, condition: s}"),
+        rule("holds", "{s: {a0: perl, a1: '-e'}, condition: s}"),
+        rule("always", "{s: {a0: perl}, condition: not s}"),
+    ];
+    let mut detector = detector(&rules.each_ref().map(String::as_str));
+    let older = SEED.replace("1626611363.720", "1626611300.001");
+    for text in [SEED, &older] {
+        run(&mut detector, &file(text, 1)).expect("an event");
+    }
+    let costs = detector.take_counts().rules;
+    let latest = Some(1_626_611_363_720);
+    let told = costs.iter().map(|cost| {
+        assert_eq!(cost.cpu_ns, 0, "nobody gave a clock");
+        let title = detector.plan().rule(cost.rule).title.as_str();
+        (
+            title,
+            cost.candidates,
+            cost.verifications,
+            cost.matches,
+            cost.last_match_ms,
+        )
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(
+        told,
+        [
+            ("fails", 2, 2, 0, None),
+            ("holds", 2, 2, 2, latest),
+            ("always", 2, 4, 2, latest)
+        ]
+    );
 }
 
 #[test]

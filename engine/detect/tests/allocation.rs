@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use detect::{Detector, Line, Plan, Source};
+use detect::{Clocks, Detector, Line, Plan, Source};
 use event::{Origin, ProcessCache, Profile};
 use sigma::SourceFile;
 
@@ -59,7 +59,13 @@ fn an_event_that_matches_nothing_allocates_nothing() {
         loaded.diagnostics,
         compiled.not_running
     );
-    let mut detector = Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel()));
+    // Every event is measured too.
+    let clocks = Clocks {
+        time: || 0,
+        processor: || 0,
+    };
+    let mut detector =
+        Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel())).with_clocks(clocks, 1);
     let mut cache = ProcessCache::new(1 << 20, 3_600_000);
     let source = Source::File { file: "-", line: 1 };
     let line = Line {
@@ -80,4 +86,5 @@ fn an_event_that_matches_nothing_allocates_nothing() {
     assert_eq!(dhat::HeapStats::get().total_blocks, 0);
     drop(profiler);
     assert!(alerts.is_empty());
+    assert_eq!(detector.take_counts().shared.sampled, 103);
 }

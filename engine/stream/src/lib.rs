@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod batch;
+mod clocks;
 mod connection;
 mod core;
 pub mod dead_letters;
@@ -14,6 +15,7 @@ pub mod embedded;
 mod http;
 mod ledger;
 mod options;
+mod rule_costs;
 mod ruleset;
 mod serve;
 mod sink;
@@ -22,6 +24,7 @@ mod telemetry;
 mod topics;
 mod worker;
 
+pub use clocks::CLOCKS;
 pub use connection::{Connection, OperatorError, Unreachable};
 pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use detect::{Plan, view_name};
 use event::ViewKind;
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use rdkafka::Statistics;
 use rdkafka::error::KafkaError;
 
 use crate::batch::Batch;
 use crate::ledger::{Counts, Outcome};
+use crate::rule_costs::RuleCosts;
 use crate::ruleset::{Change, Idle, Reload, Ruleset};
 use crate::sink::Refusal;
 
@@ -49,6 +50,7 @@ pub struct Telemetry {
     evaluated: IntCounter,
     dead_letters: IntCounterVec,
     matches: IntCounterVec,
+    rule_costs: RuleCosts,
     pub(crate) alerts: IntCounter,
     pub(crate) delivery_errors: IntCounter,
     batch_seconds: Histogram,
@@ -121,6 +123,7 @@ impl Telemetry {
                 "Events that a rule matched",
                 &["rule"],
             ),
+            rule_costs: RuleCosts::new(r),
             alerts: counter(r, "pythia_alerts_total", "Alerts handed to the producer"),
             delivery_errors: counter(
                 r,
@@ -245,6 +248,7 @@ impl Telemetry {
         if newest > 0 {
             self.lag_seconds.set(seconds(now_ms() - newest));
         }
+        self.rule_costs.tell();
         let mut text = Vec::new();
         // Encoding writes to memory and every metric is well formed.
         TextEncoder::new()
@@ -311,6 +315,7 @@ impl Telemetry {
     pub(crate) fn reloaded(&self, ruleset: &Ruleset, idle: Idle, change: Change) {
         self.count_reload(Reload::Ok);
         self.rules(ruleset, idle);
+        self.rule_costs.keep(ruleset.plan());
         tracing::info!(
             event = "ruleset",
             hash = ruleset.hash(),
@@ -393,11 +398,12 @@ impl Telemetry {
         if let Some(newest) = counts.newest_ms {
             self.newest_event_ms.fetch_max(newest, Ordering::Relaxed);
         }
-        for (rule, matches) in &counts.matches {
+        for cost in counts.rules.iter().filter(|cost| cost.matches > 0) {
             self.matches
-                .with_label_values(&[plan.rule(*rule).key()])
-                .inc_by(*matches);
+                .with_label_values(&[plan.rule(cost.rule).key()])
+                .inc_by(cost.matches);
         }
+        self.rule_costs.add(plan, &counts.rules, &counts.shared);
         for (kind, views) in ViewKind::ALL.into_iter().zip(counts.views) {
             self.views
                 .with_label_values(&[view_name(kind)])
@@ -604,7 +610,7 @@ pub(crate) fn now_ms() -> i64 {
     clippy::cast_precision_loss,
     reason = "milliseconds of years are far below 2^52"
 )]
-fn seconds(ms: i64) -> f64 {
+pub(crate) fn seconds(ms: i64) -> f64 {
     ms as f64 / 1e3
 }
 
@@ -624,8 +630,24 @@ fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
     metric
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+pub(crate) fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> IntCounterVec {
     let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid metric");
+    register(registry, &metric);
+    metric
+}
+
+pub(crate) fn float_counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> CounterVec {
+    let metric = CounterVec::new(Opts::new(name, help), labels).expect("a valid metric");
     register(registry, &metric);
     metric
 }
@@ -642,7 +664,7 @@ fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
     metric
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+pub(crate) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
     let metric = GaugeVec::new(Opts::new(name, help), labels).expect("a valid metric");
     register(registry, &metric);
     metric

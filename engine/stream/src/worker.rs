@@ -10,6 +10,7 @@ use detect::{Alert, Detector, Line, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 
 use crate::batch::{Batch, Record};
+use crate::clocks::{CLOCKS, MEASURE_EVERY};
 use crate::ledger::{BatchId, Outcome, PartitionId};
 use crate::ruleset::{Ruleset, Rulesets};
 use crate::sink::{Origin as RecordOrigin, Refusal, Sink, Undelivered};
@@ -204,6 +205,7 @@ impl Worker<'_> {
 fn detector(shared: &Shared, ruleset: &Ruleset) -> Detector {
     Detector::new(Arc::clone(ruleset.plan()), Arc::clone(&shared.profile))
         .with_limits(shared.limits)
+        .with_clocks(CLOCKS, MEASURE_EVERY)
 }
 
 /// Runs the engine on one line. A panic must not stop the service: the line would be read again after
