@@ -162,6 +162,53 @@ fn jsonl_is_pure_json_is_one_document_and_a_table_is_text() {
 }
 
 #[test]
+fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
+    let fleet = "tests/data/fleet.jsonl.zst";
+    let plain = run(&["scan", "-q", "--host", "web-01", fleet]);
+    let ran = run(&["scan", "-q", "--host", "web-01", "--profile-rules", fleet]);
+    assert_eq!((ran.code, ran.out), (Some(0), plain.out));
+    let mut lines = ran.err.lines();
+    let sample = lines.next().unwrap_or_default();
+    assert!(sample.contains("from a sample of 3"), "{sample}");
+    let columns: Vec<&str> = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    expect!["share rule candidates verifications hits last hit witness"]
+        .assert_eq(&columns.join(" "));
+    // What depends on the clock is the share, and so the order.
+    let rows = lines.filter_map(|line| line.split_once('%'));
+    let rows: Vec<(f64, String)> = rows
+        .map(|(share, rest)| {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            (share.parse().expect("a number"), words.join(" "))
+        })
+        .collect();
+    assert!(rows.is_sorted_by(|a, b| a.0 >= b.0), "{}", ran.err);
+    let whole: f64 = rows.iter().map(|(share, _)| share).sum();
+    assert!((99.0..101.0).contains(&whole), "{}", ran.err);
+    for row in [
+        "(decoding) - - - - -",
+        "(looking for candidates) - - - - -",
+        "(what alerts of an event share) - - - - -",
+        "Web Server User Starts a Shell That Waits for Commands 230 230 3 2026-11-23T08:04:16Z yes",
+        "Kernel Module Loaded from an Unusual Place 1 1 0 - yes",
+    ] {
+        assert!(
+            rows.iter().any(|(_, told)| told == row),
+            "{row} in {}",
+            ran.err
+        );
+    }
+    assert!(
+        ran.err.ends_with("\n15 rules never looked at\n"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn exit_codes_tell_findings_usage_and_faults_apart() {
     let folder = Folder::new();
     let seed = folder.write("seed.jsonl", SEED);

@@ -168,7 +168,8 @@ const RUN_EXAMPLES: &str = "Examples:
 const SCAN_EXAMPLES: &str = "Examples:
   pythia scan /var/log/laurel/audit.log.1 /var/log/laurel/audit.log
   zstd -dc archive.jsonl.zst | pythia scan --host web-01 - | jq .rule.title
-  pythia scan --rules rules/ --fail-on-match sample.jsonl";
+  pythia scan --rules rules/ --fail-on-match sample.jsonl
+  pythia scan --rules rules/ --profile-rules sample.jsonl > /dev/null";
 
 const CHECK_EXAMPLES: &str = "Examples:
   pythia check rules/
@@ -218,6 +219,9 @@ pub(crate) struct Scan {
     /// Exit with 1 if anything matched
     #[arg(long)]
     pub(crate) fail_on_match: bool,
+    /// Show on stderr which rules take the processor's time, and what comes of it
+    #[arg(long)]
+    pub(crate) profile_rules: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod config;
+mod costs;
 mod demo;
 mod dlq;
 mod doctor;

@@ -19,15 +19,21 @@ use serde_json::json;
 use crate::args::{Common, Scan};
 use crate::config::{self, count};
 use crate::input::{Lines, Next};
-use crate::{Exit, Failure, rules, show};
+use crate::{Exit, Failure, costs, rules, show};
+
+/// With `--profile-rules` one event of so many is measured.
+const MEASURE_EVERY: u32 = 16;
 
 pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     refuse_files(scan)?;
     let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
     let profile = Arc::new(profile(&config));
-    let detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
+    let mut detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
         .with_limits(limits(&config));
+    if scan.profile_rules {
+        detector = detector.with_clocks(stream::CLOCKS, MEASURE_EVERY);
+    }
     let dead_letters = match &scan.dead_letters {
         None => None,
         Some(path) => Some(BufWriter::new(
@@ -76,8 +82,17 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     if let Some(file) = &mut scanner.dead_letters {
         file.flush().context("the dead letters cannot be written")?;
     }
+    let counts = scanner.detector.take_counts();
     if !common.quiet && read {
+        scanner.totals.in_part = counts.decode.limit_reached;
         err(&scanner.summary(started));
+    }
+    if scan.profile_rules && read {
+        err(&costs::text(
+            scanner.detector.plan(),
+            &counts,
+            common.verbose,
+        ));
     }
     if !unread.is_empty() {
         anyhow::bail!("not everything was read\n{}", unread.join("\n"));
@@ -302,8 +317,7 @@ impl Scanner {
         writeln!(out, "{letter}").context("the dead letters cannot be written")
     }
 
-    fn summary(&mut self, started: Instant) -> String {
-        self.totals.in_part = self.detector.take_counts().decode.limit_reached;
+    fn summary(&self, started: Instant) -> String {
         let Totals {
             files,
             lines,
