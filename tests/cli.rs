@@ -208,6 +208,54 @@ fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
     );
 }
 
+/// Rules that must be verified on every view, and one that needs not.
+#[test]
+fn check_names_rules_without_a_witness_with_place_cost_and_cure() {
+    let folder = Folder::new();
+    let rule = |title: &str, source: &str, detection: &str| {
+        format!(
+            "title: {title}\nlogsource: {{product: linux, {source}}}\ndetection:\n{detection}\n"
+        )
+    };
+    let process = "category: process_creation";
+    folder.write(
+        "a-no-literal.yml",
+        rule("A", process, "  shell: {Image|endswith: /sh}\n  odd: {CommandLine|re: '[xyz]{12}'}\n  condition: shell or odd"),
+    );
+    folder.write(
+        "b-found.yml",
+        rule("B", process, "  shell: {Image|endswith: /sh}\n  odd: {CommandLine|re: '[xyz]{12}'}\n  condition: shell and odd"),
+    );
+    folder.write(
+        "c-negated.yml",
+        rule("C", "service: auditd", "  path: {type: PATH}\n  known: {name|startswith: /usr/}\n  condition: path and not known"),
+    );
+    let ran = run(&["check", "--output", "table", &folder.path("")]);
+    assert_eq!(ran.code, Some(0));
+    let shown = ran.out.replace(&folder.path(""), "");
+    let (shown, _) = shown.split_once("Running").expect("what runs");
+    expect![[r#"
+        warning[P002]: the rule may match where none of its literals stands, so it is verified on every view of process_creation: one for each program that starts
+         --> a-no-literal.yml:5:3
+          |
+        5 |   odd: {CommandLine|re: '[xyz]{12}'}
+          |   ^^^
+          |
+          = help: add what every match must contain, such as a program's name or a piece of an argument: a value outside of `not`, or in a regular expression two fixed characters in a row; `pythia scan --profile-rules` measures what the rule costs
+
+        warning[P002]: the rule may match where none of its literals stands, so it is verified on every view of auditd: one for each path (PATH; two or three where a program starts)
+         --> c-negated.yml:4:3
+          |
+        4 |   path: {type: PATH}
+          |   ^^^^
+          |
+          = help: add what every match must contain, such as a program's name or a piece of an argument: a value outside of `not`, or in a regular expression two fixed characters in a row; `pythia scan --profile-rules` measures what the rule costs
+
+    "#]].assert_eq(shown);
+    let strict = run(&["check", "--strict", &folder.path("")]);
+    assert_eq!(strict.code, Some(1));
+}
+
 #[test]
 fn exit_codes_tell_findings_usage_and_faults_apart() {
     let folder = Folder::new();

@@ -244,15 +244,12 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The rule's condition, folded.
-    pub(crate) fn rule(&mut self, rule: &Rule) -> Result<Expression, RegexRefused> {
-        let selections = rule
-            .detection
-            .selections
-            .iter()
-            .map(|selection| self.search(&selection.search));
-        let selections: Vec<Expression> = selections.collect::<Result<_, _>>()?;
-        Ok(condition(&rule.detection.condition, &selections))
+    /// The rule's selections, folded.
+    pub(crate) fn selections(&mut self, rule: &Rule) -> Result<Vec<Expression>, RegexRefused> {
+        let selections = rule.detection.selections.iter();
+        selections
+            .map(|selection| self.search(&selection.search))
+            .collect()
     }
 
     fn search(&mut self, search: &Search) -> Result<Expression, RegexRefused> {
@@ -449,7 +446,8 @@ fn type_name(class: RecordClass) -> Option<&'static str> {
     }
 }
 
-fn condition(of: &Condition, selections: &[Expression]) -> Expression {
+/// What combines folded selections, folded.
+pub(crate) fn condition(of: &Condition, selections: &[Expression]) -> Expression {
     match of {
         Condition::Selection(selection) => selections[selection.0 as usize].clone(),
         Condition::And(parts) => {

@@ -45,6 +45,7 @@ mod evaluate;
 mod expression;
 #[cfg(test)]
 mod handmade;
+mod lint;
 mod matcher;
 mod number;
 mod plan;
@@ -60,7 +61,8 @@ mod witness;
 
 pub use alert::{Alert, AlertSource, alert_schema};
 pub use cost::{Clocks, RuleCost, SharedCost};
-pub use plan::{CODES, Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
+pub use lint::CODES;
+pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;
 pub use route::view_name;
 

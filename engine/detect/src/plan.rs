@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use event::{Fields, RecordClass, Slot, ViewKind};
 use sha2::{Digest as _, Sha256};
-use sigma::{Code, Diagnostic, Place, Rule, Severity};
+use sigma::{Diagnostic, Place, Rule, SelectionIdx};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
 use crate::cost::Costs;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
-use crate::expression::{Builder, Expression, Predicates, Tests, Unfed};
+use crate::expression::{Builder, Expression, Predicates, Tests, Unfed, condition};
+use crate::lint::{self, first_place, names_of};
 use crate::reference::Names;
 use crate::route::{route, view_name};
 use crate::section::Section;
 use crate::subject::Subject;
-use crate::witness::{Literal, Shape};
+use crate::witness::{Literal, Shape, witness};
 
 /// Number of a rule within its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -199,8 +200,8 @@ impl Plan {
             };
             let rule = Arc::new(rule);
             match probe.add(&rule, kind) {
-                Ok(warning) => {
-                    diagnostics.extend(warning);
+                Ok(warnings) => {
+                    diagnostics.extend(warnings);
                     running.push((rule, kind));
                 }
                 Err(Refused { place, reason }) => {
@@ -373,7 +374,7 @@ impl Compiler {
     }
 
     /// Adds a rule, or says why it cannot run.
-    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Option<Diagnostic>, Refused> {
+    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Vec<Diagnostic>, Refused> {
         let text = rule_text(rule);
         // The names of `fields` stand in alerts too.
         let bytes =
@@ -406,19 +407,21 @@ impl Compiler {
                 tests: &mut self.tests,
                 unfed: BTreeSet::new(),
             };
+            let selections = builder.selections(rule).map_err(|regex| Refused {
+                place: rule.place.clone(),
+                reason: regex.0,
+            })?;
             conditions.push((
                 class,
-                builder.rule(rule).map_err(|regex| Refused {
-                    place: rule.place.clone(),
-                    reason: regex.0,
-                })?,
+                condition(&rule.detection.condition, &selections),
+                selections,
             ));
             unfed.append(&mut builder.unfed);
         }
         for constant in [false, true] {
             if conditions
                 .iter()
-                .all(|(_, condition)| *condition == Expression::Constant(constant))
+                .all(|(_, condition, _)| *condition == Expression::Constant(constant))
             {
                 let place = first_place(&unfed).unwrap_or(&rule.place).clone();
                 return Err(Refused {
@@ -433,15 +436,22 @@ impl Compiler {
             classes: Vec::new(),
             witness: true,
         };
-        for (class, condition) in conditions {
+        let mut without_witness = Vec::new();
+        let mut selection_has_witness = vec![true; rule.detection.selections.len()];
+        for (class, condition, selections) in conditions {
             if condition != Expression::Constant(false) {
                 let draft = self.drafts.entry((kind, class)).or_default();
-                let witness = crate::witness::witness(
-                    &condition,
-                    &draft.predicates.all,
-                    self.options.required_literals,
-                );
-                facts.witness &= witness.is_some();
+                let (predicates, required) =
+                    (&draft.predicates.all, self.options.required_literals);
+                let witness = witness(&condition, predicates, required);
+                if witness.is_none() {
+                    facts.witness = false;
+                    without_witness.push(class);
+                    for (has, selection) in selection_has_witness.iter_mut().zip(&selections) {
+                        *has &= *selection == Expression::Constant(false)
+                            || self::witness(selection, predicates, required).is_some();
+                    }
+                }
                 facts.classes.push(class);
                 self.fields.want_view(kind);
                 if kind == ViewKind::Record {
@@ -460,7 +470,12 @@ impl Compiler {
         self.facts.push(facts);
         self.names.push(names);
         self.texts.push(Arc::new(text));
-        Ok(first_place(&unfed).map(|place| warning(rule, place, &unfed, kind)))
+        let costly = (!without_witness.is_empty()).then(|| {
+            let has_witness = |selection: SelectionIdx| selection_has_witness[selection.0 as usize];
+            lint::no_witness(rule, kind, &without_witness, &has_witness)
+        });
+        let unfed = lint::unfed(rule, &unfed, kind);
+        Ok(unfed.into_iter().chain(costly).collect())
     }
 
     fn finish(mut self) -> Plan {
@@ -517,41 +532,6 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
         }
         [] => format!("it would {outcome}, whatever the event"),
         fields => format!("it would {outcome}: nothing feeds {} in views of {}", fields.join(", "), view_name(kind)),
-    }
-}
-
-fn first_place(unfed: &BTreeSet<Unfed>) -> Option<&Place> {
-    unfed.iter().map(|unfed| &unfed.place).min()
-}
-
-fn names_of(unfed: &BTreeSet<Unfed>) -> Vec<String> {
-    let names: BTreeSet<&str> = unfed.iter().map(|unfed| &*unfed.field).collect();
-    names.into_iter().map(|name| format!("`{name}`")).collect()
-}
-
-const UNFED: Code = Code {
-    code: "P001",
-    name: "unfed-field",
-    severity: Severity::Warning,
-    explanation: "A rule reads a field that nothing feeds in its views; it runs, and the field counts as missing",
-};
-
-/// Every code that compiling can report.
-pub static CODES: &[Code] = &[UNFED];
-
-fn warning(rule: &Rule, place: &Place, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Diagnostic {
-    Diagnostic {
-        code: UNFED.code,
-        severity: UNFED.severity,
-        place: place.clone(),
-        message: format!(
-            "nothing feeds {} in views of {}",
-            names_of(unfed).join(", "),
-            view_name(kind)
-        ),
-        label: None,
-        help: Some("the rule runs, and the field counts as missing".into()),
-        rule: Some(rule.key().to_owned()),
     }
 }
 

@@ -1,0 +1,132 @@
+//! Warnings on rules that run: what of them never matches, and what makes them costly.
+
+use std::collections::BTreeSet;
+
+use event::{RecordClass, ViewKind};
+use sigma::{Code, Condition, Diagnostic, Place, Rule, SelectionIdx, Severity};
+
+use crate::expression::Unfed;
+use crate::route::view_name;
+
+const UNFED: Code = Code {
+    code: "P001",
+    name: "unfed-field",
+    severity: Severity::Warning,
+    explanation: "A rule reads a field that nothing feeds in its views; it runs, and the field counts as missing",
+};
+
+const NO_WITNESS: Code = Code {
+    code: "P002",
+    name: "no-witness",
+    severity: Severity::Warning,
+    explanation: "A rule may match where none of its literals stands; it is verified on every view of its log source",
+};
+
+/// Every code that compiling can report.
+pub static CODES: &[Code] = &[UNFED, NO_WITNESS];
+
+/// The rule reads fields that nothing feeds; `None` if there are none.
+pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<Diagnostic> {
+    let place = first_place(unfed)?;
+    let message = format!(
+        "nothing feeds {} in views of {}",
+        names_of(unfed).join(", "),
+        view_name(kind)
+    );
+    let help = "the rule runs, and the field counts as missing";
+    Some(diagnostic(&UNFED, rule, place, message, help))
+}
+
+/// The rule has no witness in views of this kind and these record types. `has_witness` says which of its
+/// selections has one by itself.
+pub(crate) fn no_witness(
+    rule: &Rule,
+    kind: ViewKind,
+    classes: &[RecordClass],
+    has_witness: &impl Fn(SelectionIdx) -> bool,
+) -> Diagnostic {
+    let detection = &rule.detection;
+    let culprit = culprit(&detection.condition, has_witness).unwrap_or(SelectionIdx(0));
+    let place = &detection.selections[culprit.0 as usize].place;
+    let message = format!(
+        "the rule may match where none of its literals stands, so it is verified on every view of {}: {}",
+        view_name(kind),
+        views(kind, classes)
+    );
+    let help = "add what every match must contain, such as a program's name or a piece of an argument: a value outside of \
+                `not`, or in a regular expression two fixed characters in a row; `pythia scan --profile-rules` measures what \
+                the rule costs";
+    diagnostic(&NO_WITNESS, rule, place, message, help)
+}
+
+/// How many views of a kind there are.
+fn views(kind: ViewKind, classes: &[RecordClass]) -> String {
+    match kind {
+        ViewKind::ProcessCreation => "one for each program that starts".into(),
+        ViewKind::FileEvent => "one for each file that is created".into(),
+        ViewKind::FileDelete => "one for each file that is deleted".into(),
+        ViewKind::FileRename => "one for each file that is renamed".into(),
+        ViewKind::NetworkConnection => "one for each internet address of an event".into(),
+        ViewKind::Native => "one for each event".into(),
+        ViewKind::Record => {
+            let of = |class: &RecordClass| match class {
+                RecordClass::Syscall => "one for each event (SYSCALL)",
+                RecordClass::Execve => "one for each program that starts (EXECVE)",
+                RecordClass::Path => {
+                    "one for each path (PATH; two or three where a program starts)"
+                }
+                RecordClass::Other => "one for each record of any other type",
+            };
+            let views: Vec<&str> = classes.iter().map(of).collect();
+            views.join(", ")
+        }
+    }
+}
+
+/// The first selection that keeps a condition from having a witness; `None` if it has one.
+fn culprit(
+    condition: &Condition,
+    has_witness: &impl Fn(SelectionIdx) -> bool,
+) -> Option<SelectionIdx> {
+    match condition {
+        Condition::Selection(selection) => (!has_witness(*selection)).then_some(*selection),
+        Condition::And(parts) => {
+            let culprits = parts.iter().map(|part| culprit(part, has_witness));
+            let culprits: Option<Vec<_>> = culprits.collect();
+            culprits?.first().copied()
+        }
+        Condition::Or(parts) => parts.iter().find_map(|part| culprit(part, has_witness)),
+        Condition::Not(part) => first(part),
+    }
+}
+
+fn first(condition: &Condition) -> Option<SelectionIdx> {
+    match condition {
+        Condition::Selection(selection) => Some(*selection),
+        Condition::And(parts) | Condition::Or(parts) => parts.first().and_then(first),
+        Condition::Not(part) => first(part),
+    }
+}
+
+fn diagnostic(code: &Code, rule: &Rule, place: &Place, message: String, help: &str) -> Diagnostic {
+    Diagnostic {
+        code: code.code,
+        severity: code.severity,
+        place: place.clone(),
+        message,
+        label: None,
+        help: Some(help.to_owned()),
+        rule: Some(rule.key().to_owned()),
+    }
+}
+
+/// Where the rule first reads a field that nothing feeds.
+pub(crate) fn first_place(unfed: &BTreeSet<Unfed>) -> Option<&Place> {
+    unfed.iter().map(|unfed| &unfed.place).min()
+}
+
+/// Names of fields, each once, in backticks.
+pub(crate) fn names_of(unfed: &BTreeSet<Unfed>) -> Vec<String> {
+    let names: BTreeSet<&str> = unfed.iter().map(|unfed| &*unfed.field).collect();
+    names.into_iter().map(|name| format!("`{name}`")).collect()
+}
