@@ -208,6 +208,47 @@ fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
     );
 }
 
+#[test]
+fn alerts_stay_byte_for_byte_whatever_optimisation_is_switched_off() {
+    let scan = |without: &[&str]| {
+        let mut arguments = vec![
+            "scan",
+            "-q",
+            "--host",
+            "web-01",
+            "tests/data/fleet.jsonl.zst",
+        ];
+        arguments.extend(without.iter().flat_map(|name| ["--without", name]));
+        let ran = run(&arguments);
+        assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{without:?}");
+        ran.out
+    };
+    let names = detect::Options::NAMES;
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRIBUTING.md"));
+    let page = page.expect("it is there");
+    let alerts = scan(&[]);
+    assert!(alerts.lines().count() > 10);
+    for name in names {
+        assert!(scan(&[name]) == alerts, "{name}");
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "CONTRIBUTING.md does not name {name}"
+        );
+    }
+    assert!(scan(&names) == alerts, "all off");
+    let unknown = run(&["scan", "--without", "nothing", "-"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(!run(&["scan", "--help"]).out.contains("--without"));
+    // It reaches the plan: regular expressions give no literals any more.
+    let warnings = |without: &[&str]| {
+        let arguments = [&["check", "--output", "json", "rules"], without].concat();
+        let report: Value = serde_json::from_str(&run(&arguments).out).expect("JSON");
+        report["totals"]["warnings"].as_u64()
+    };
+    assert_eq!(warnings(&[]), Some(0));
+    assert!(warnings(&["--without", "required_literals"]) > Some(0));
+}
+
 /// Rules that must be verified on every view, and one that needs not.
 #[test]
 fn check_names_rules_without_a_witness_with_place_cost_and_cure() {

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::printing::Output;
 use console::settings::parse_duration;
+use detect::Options;
 
 /// Central detection engine for Linux fleets: Laurel audit events, Sigma rules as one plan, alerts with context.
 #[derive(Debug, Parser)]
@@ -42,6 +44,9 @@ pub(crate) struct Common {
     /// Say more
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+    /// Switch an optimisation of the engine off (may be repeated): results stay, for hunting down a fault
+    #[arg(long, value_name = "NAME", global = true, hide = true, value_parser = PossibleValuesParser::new(Options::NAMES))]
+    pub(crate) without: Vec<String>,
 }
 
 /// Words for [`Output`].
@@ -53,6 +58,14 @@ pub(crate) enum OutputWord {
 }
 
 impl Common {
+    /// The engine's optimisations.
+    pub(crate) fn options(&self) -> Options {
+        let names = self.without.iter();
+        names.fold(Options::ALL, |options, name| {
+            options.without(name).expect("clap takes `NAMES` alone")
+        })
+    }
+
     pub(crate) fn output(&self) -> Output {
         Output::or_by_terminal(self.output.map(|word| match word {
             OutputWord::Table => Output::Table,

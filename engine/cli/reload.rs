@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Result;
+use detect::Options;
 use sigma::Severity;
 use stream::{Rulesets, Stop};
 
@@ -71,6 +72,7 @@ pub(crate) fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
 #[derive(Debug)]
 pub(crate) struct Watcher {
     paths: Vec<PathBuf>,
+    options: Options,
     rulesets: Arc<Rulesets>,
     stop: Stop,
     /// What lay there when the rules in use were loaded; `None`: what lies there could not be loaded.
@@ -96,12 +98,14 @@ impl Watcher {
     /// For rules of these paths that have been loaded; the fingerprint was taken before that.
     pub(crate) fn new(
         paths: Vec<PathBuf>,
+        options: Options,
         loaded: Fingerprint,
         rulesets: Arc<Rulesets>,
         stop: Stop,
     ) -> Self {
         Self {
             paths,
+            options,
             rulesets,
             stop,
             loaded: Some(loaded),
@@ -143,7 +147,8 @@ impl Watcher {
 
     /// Loads the rules if their files have changed and are at rest, or if that is asked for.
     fn look(&mut self, asked: bool) -> Look {
-        self.look_with(asked, load)
+        let options = self.options;
+        self.look_with(asked, |paths| load(paths, options))
     }
 
     fn look_with(
@@ -198,9 +203,9 @@ impl Watcher {
 }
 
 /// Loads and compiles; the reason and the cure where there is nothing to take the place of rules that run.
-fn load(paths: &[PathBuf]) -> Result<Rules, String> {
+fn load(paths: &[PathBuf], options: Options) -> Result<Rules, String> {
     guarded(|| {
-        let rules = rules::load(paths)?;
+        let rules = rules::load(paths, options)?;
         rules.demand_some()?;
         Ok(rules)
     })
@@ -282,11 +287,12 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let paths = vec![fill(folder.path())];
             let loaded = fingerprint(&paths);
-            let rules = load(&paths).expect("there are rules at first");
+            let rules = load(&paths, Options::ALL).expect("there are rules at first");
             let telemetry = Arc::new(Telemetry::new());
             let plan = Arc::new(rules.compiled.plan);
             let rulesets = Rulesets::new(plan, stream::Idle::default(), Arc::clone(&telemetry));
-            let watcher = Watcher::new(paths, loaded, Arc::new(rulesets), Stop::new());
+            let watcher =
+                Watcher::new(paths, Options::ALL, loaded, Arc::new(rulesets), Stop::new());
             Self {
                 folder,
                 watcher,
@@ -544,7 +550,7 @@ mod tests {
         assert_eq!(rules.watcher.look(false), Look::Unsettled);
         for asked in [false, true] {
             let moving = |paths: &[PathBuf]| {
-                let loaded = load(paths);
+                let loaded = load(paths, Options::ALL);
                 let text = format!("{}# {asked}\n", rule("third"));
                 fs::write(&path, text).expect("the folder takes a file");
                 loaded
@@ -560,7 +566,7 @@ mod tests {
 
     #[test]
     fn a_failed_reload_says_why_and_what_helps() {
-        let loaded = load(&["/no/such/folder".into()]);
+        let loaded = load(&["/no/such/folder".into()], Options::ALL);
         let reason = loaded.err().expect("it is not there");
         for part in ["/no/such/folder: No such file", "; mend that"] {
             assert!(reason.contains(part), "{reason}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use console::diagnostics::Shower;
 use console::printing::{Paint, err};
-use detect::{Compiled, Plan};
+use detect::{Compiled, Options, Plan};
 use sigma::yaml::FILE_BYTES_MAX;
 use sigma::{Diagnostic, Place, Severity, SourceFile};
 use stream::Idle;
@@ -70,7 +70,7 @@ impl Rules {
 }
 
 /// Loads these files and folders, or the starter rules if there are none.
-pub(crate) fn load(paths: &[PathBuf]) -> Result<Rules> {
+pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
     let (mut files, unreadable) = if paths.is_empty() {
         (starter(), Vec::new())
     } else {
@@ -80,7 +80,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Rules> {
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
     let documents = loaded.rules.len();
-    let compiled = Plan::compile(loaded.rules);
+    let compiled = Plan::compile_with(loaded.rules, options);
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(compiled.diagnostics.iter().cloned());
     diagnostics.extend(faults);
@@ -95,7 +95,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Rules> {
 
 /// The same for a command that runs rules: says in short what is wrong with them, on stderr.
 pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf]) -> Result<Rules> {
-    let rules = load(paths)?;
+    let rules = load(paths, common.options())?;
     let errors = rules.count(Severity::Error);
     if errors > 0 && !common.quiet {
         let shower = Shower::new(&rules.files, Paint::stderr());

@@ -62,7 +62,13 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let telemetry = Arc::new(Telemetry::new());
     let plan = Arc::new(rules.compiled.plan);
     let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
-    let watcher = Watcher::new(paths, fingerprint, Arc::clone(&rulesets), stop.clone());
+    let watcher = Watcher::new(
+        paths,
+        common.options(),
+        fingerprint,
+        Arc::clone(&rulesets),
+        stop.clone(),
+    );
     watcher.start(config.length("rules.reload_interval"), hang_ups)?;
 
     // Metrics and health.

@@ -85,49 +85,43 @@ impl Options {
         fast_path: true,
     };
 
+    /// The name of each optimisation.
+    pub const NAMES: [&str; 7] = [
+        "specialise",
+        "prefilter",
+        "split",
+        "required_literals",
+        "memo",
+        "value_cache",
+        "fast_path",
+    ];
+
+    /// The same without the optimisation of this name; `None` if there is none.
+    pub fn without(mut self, name: &str) -> Option<Self> {
+        let switch = match name {
+            "specialise" => &mut self.specialise,
+            "prefilter" => &mut self.prefilter,
+            "split" => &mut self.split,
+            "required_literals" => &mut self.required_literals,
+            "memo" => &mut self.memo,
+            "value_cache" => &mut self.value_cache,
+            "fast_path" => &mut self.fast_path,
+            _ => return None,
+        };
+        *switch = false;
+        Some(self)
+    }
+
     /// Every set of options that a test should run: all on, each one off, all off.
     pub fn variants() -> [Self; 9] {
-        let off = Self {
-            specialise: false,
-            prefilter: false,
-            split: false,
-            required_literals: false,
-            memo: false,
-            value_cache: false,
-            fast_path: false,
-        };
-        [
-            Self::ALL,
-            Self {
-                specialise: false,
-                ..Self::ALL
-            },
-            Self {
-                prefilter: false,
-                ..Self::ALL
-            },
-            Self {
-                split: false,
-                ..Self::ALL
-            },
-            Self {
-                required_literals: false,
-                ..Self::ALL
-            },
-            Self {
-                memo: false,
-                ..Self::ALL
-            },
-            Self {
-                value_cache: false,
-                ..Self::ALL
-            },
-            Self {
-                fast_path: false,
-                ..Self::ALL
-            },
-            off,
-        ]
+        let without = |options: Self, name| options.without(name).expect("it is of `NAMES`");
+        let off = Self::NAMES.into_iter().fold(Self::ALL, without);
+        let mut variants = [off; 9];
+        variants[0] = Self::ALL;
+        for (variant, name) in variants[1..].iter_mut().zip(Self::NAMES) {
+            *variant = without(Self::ALL, name);
+        }
+        variants
     }
 }
 
