@@ -169,7 +169,11 @@ fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
     assert_eq!((ran.code, ran.out), (Some(0), plain.out));
     let mut lines = ran.err.lines();
     let sample = lines.next().unwrap_or_default();
-    assert!(sample.contains("from a sample of 3"), "{sample}");
+    let numbers = sample
+        .split(' ')
+        .filter_map(|word| word.parse::<u32>().ok());
+    // One in 128, without those that had to wait for a processor.
+    assert!(numbers.sum::<u32>() > 10, "{sample}");
     let columns: Vec<&str> = lines
         .next()
         .unwrap_or_default()
@@ -187,7 +191,7 @@ fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
         .collect();
     assert!(rows.is_sorted_by(|a, b| a.0 >= b.0), "{}", ran.err);
     let whole: f64 = rows.iter().map(|(share, _)| share).sum();
-    assert!((99.0..101.0).contains(&whole), "{}", ran.err);
+    assert!((98.0..102.0).contains(&whole), "{}", ran.err);
     for row in [
         "(decoding) - - - - -",
         "(looking for candidates) - - - - -",
@@ -275,7 +279,7 @@ fn check_names_rules_without_a_witness_with_place_cost_and_cure() {
     assert_eq!(ran.code, Some(0));
     let shown = ran.out.replace(&folder.path(""), "");
     let (shown, _) = shown.split_once("Running").expect("what runs");
-    expect![[r#"
+    expect![[r"
         warning[P002]: the rule may match where none of its literals stands, so it is verified on every view of process_creation: one for each program that starts
          --> a-no-literal.yml:5:3
           |
@@ -292,7 +296,7 @@ fn check_names_rules_without_a_witness_with_place_cost_and_cure() {
           |
           = help: add what every match must contain, such as a program's name or a piece of an argument: a value outside of `not`, or in a regular expression two fixed characters in a row; `pythia scan --profile-rules` measures what the rule costs
 
-    "#]].assert_eq(shown);
+    "]].assert_eq(shown);
     let strict = run(&["check", "--strict", &folder.path("")]);
     assert_eq!(strict.code, Some(1));
 }

@@ -21,9 +21,6 @@ use crate::config::{self, count};
 use crate::input::{Lines, Next};
 use crate::{Exit, Failure, costs, rules, show};
 
-/// With `--profile-rules` one event of so many is measured.
-const MEASURE_EVERY: u32 = 16;
-
 pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     refuse_files(scan)?;
@@ -32,7 +29,7 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let mut detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
         .with_limits(limits(&config));
     if scan.profile_rules {
-        detector = detector.with_clocks(stream::CLOCKS, MEASURE_EVERY);
+        detector = detector.with_clocks(stream::CLOCKS, stream::MEASURE_EVERY);
     }
     let dead_letters = match &scan.dead_letters {
         None => None,

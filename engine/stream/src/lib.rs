@@ -24,7 +24,7 @@ mod telemetry;
 mod topics;
 mod worker;
 
-pub use clocks::CLOCKS;
+pub use clocks::{CLOCKS, MEASURE_EVERY};
 pub use connection::{Connection, OperatorError, Unreachable};
 pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
