@@ -150,37 +150,53 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// Notes the tests of a rule's own matchers.
-    pub(crate) fn note(&mut self, rule: &Rule) {
-        let selections = rule.detection.selections.iter();
-        for selection in selections {
-            self.note_search(&selection.search);
+    /// Notes the tests of the matchers within these rules. Only what others ask for, who make matchers of their own
+    /// from those of keywords, is still found by matcher.
+    pub(crate) fn finish(&mut self, rules: &[Arc<Rule>]) {
+        let mut asked = HashMap::new();
+        for selection in rules.iter().flat_map(|rule| &rule.detection.selections) {
+            self.note_search(&selection.search, &mut asked);
         }
+        self.known = asked;
+        self.by_address.shrink_to_fit();
     }
 
-    fn note_search(&mut self, search: &Search) {
+    fn note_search(&mut self, search: &Search, asked: &mut HashMap<Matcher, Arc<Test>>) {
         match search {
-            Search::Any(searches) => searches.iter().for_each(|search| self.note_search(search)),
+            Search::Any(searches) => searches
+                .iter()
+                .for_each(|search| self.note_search(search, asked)),
             Search::Map(items) => {
-                for matcher in items.iter().flat_map(|item| &item.matchers) {
-                    for matcher in alternatives(matcher) {
-                        if let Some(test) = self.known.get(&normal(matcher.clone())) {
-                            self.by_address
-                                .insert(std::ptr::from_ref(matcher).addr(), Arc::clone(test));
-                        }
+                for item in items {
+                    for matcher in item.matchers.iter().flat_map(alternatives) {
+                        self.note_matcher(item, matcher, asked);
                     }
                 }
             }
         }
     }
 
-    /// Forgets the matchers that are found by address: what is left is asked of by others, such as keywords.
-    pub(crate) fn finish(&mut self) {
-        let noted: HashSet<*const Test> = self.by_address.values().map(Arc::as_ptr).collect();
-        self.known
-            .retain(|_, test| !noted.contains(&Arc::as_ptr(test)));
-        self.known.shrink_to_fit();
-        self.by_address.shrink_to_fit();
+    fn note_matcher(
+        &mut self,
+        item: &Item,
+        matcher: &Matcher,
+        asked: &mut HashMap<Matcher, Arc<Test>>,
+    ) {
+        let is_keyword = item.field == Field::Keywords;
+        let matcher_asked = normal(if is_keyword {
+            keyword(matcher)
+        } else {
+            matcher.clone()
+        });
+        let Some(test) = self.known.get(&matcher_asked) else {
+            return;
+        };
+        if is_keyword {
+            asked.insert(matcher_asked, Arc::clone(test));
+        } else {
+            self.by_address
+                .insert(std::ptr::from_ref(matcher).addr(), Arc::clone(test));
+        }
     }
 
     /// The test of a matcher that lies in a rule of the plan.

@@ -473,10 +473,7 @@ impl Compiler {
     }
 
     fn finish(mut self) -> Plan {
-        for rule in &self.rules {
-            self.tests.note(rule);
-        }
-        self.tests.finish();
+        self.tests.finish(&self.rules);
         if !self.lone_types.any {
             self.fields.want_lone_types(&self.lone_types.types);
         }

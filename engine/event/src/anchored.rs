@@ -32,15 +32,18 @@
 
 mod runs;
 
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use wide::u8x16;
 
 use runs::{Recent, Run, Step};
 
-use crate::field::{ALL_IDS, MISSING_ID, ids_of, missing_ids};
+use crate::field::{ALL_IDS, MISSING_ID, PREFIXED, ids_of, missing_ids};
 use crate::normalise::is_record_name;
 use crate::scan::{self, BLOCK, Block, Escapes};
-use crate::symbol::{Name, Symbol};
+use crate::symbol::Symbol;
 use crate::{Fields, Kind, Node, Profile, Span, Tape, fallback};
 
 /// Longer texts are for the scanner.
@@ -134,8 +137,10 @@ struct Learned {
     start: u32,
     /// Order of its name among those of its shape, from 1; of a start, 0.
     rank: u16,
-    /// Of a start: whether its objects are audit records.
+    /// Of a start: whether its objects may be audit records, by the name before them.
     is_record: bool,
+    /// Of a start: whether they lie in no other such object, so that idle members may be left out.
+    is_outer: bool,
     /// Of a start: all members of its shape.
     members: Vec<u32>,
     recent: Recent,
@@ -247,7 +252,7 @@ impl Anchored {
         self.members[NEVER as usize].mask = u32::MAX;
         self.add(Member::new(b"}", Opening::End), b"}", NEVER, 0);
         self.add(Member::new(b"{}", Opening::End), b"{}", NEVER, 0);
-        self.start(false);
+        self.start(false, false);
     }
 
     fn add(&mut self, member: Member, text: &[u8], start: u32, rank: u16) -> u32 {
@@ -257,6 +262,7 @@ impl Anchored {
             start,
             rank,
             is_record: false,
+            is_outer: false,
             members: vec![],
             recent: Recent::default(),
         });
@@ -264,10 +270,10 @@ impl Anchored {
     }
 
     /// The start of a new shape.
-    fn start(&mut self, is_record: bool) -> u32 {
+    fn start(&mut self, is_record: bool, is_outer: bool) -> u32 {
         let start = self.add(Member::new(b"", Opening::Plain), b"", NEVER, 0);
         let learned = &mut self.learned[start as usize];
-        (learned.start, learned.is_record) = (start, is_record);
+        (learned.start, learned.is_record, learned.is_outer) = (start, is_record, is_outer);
         start
     }
 
@@ -476,11 +482,12 @@ impl Anchored {
         tape.ids |= ids & !ALL_IDS;
         if missing_ids(ids) {
             tape.ids |= MISSING_ID;
-            if !self.keeps_ids {
-                self.forget();
-                self.keeps_ids = true;
-                return None;
-            }
+        }
+        // A prefixed name may turn out to be a translated id as well.
+        if tape.ids & (MISSING_ID | PREFIXED) != 0 && !self.keeps_ids {
+            self.forget();
+            self.keeps_ids = true;
+            return None;
         }
         Some(())
     }
@@ -547,8 +554,7 @@ impl Anchored {
             _ => return None,
         }
         let to = values.quote(from)?;
-        if to - from > NAME_MAX || mark_from(values.masks, from) < to || *text.get(to + 1)? != b':'
-        {
+        if to - from > NAME_MAX || has_mark(values.masks, from, to) || *text.get(to + 1)? != b':' {
             return None;
         }
         let (value, end) = match *text.get(to + 2)? {
@@ -586,10 +592,10 @@ impl Anchored {
             self.refused += 1;
             return None;
         }
-        let is_record = shape.is_record;
+        let (is_record, is_outer) = (shape.is_record, shape.is_outer);
         let members = std::mem::take(&mut shape.members);
         let rank = self.rank_of(name, &members, last);
-        let idle = is_record
+        let idle = is_outer
             && fields.is_idle(name)
             && !profile.names(name)
             && !(self.keeps_ids && ids_of(name) & ALL_IDS != 0);
@@ -632,7 +638,10 @@ impl Anchored {
             return None;
         }
         let name = name_in(&self.learned[member as usize].text);
-        let start = self.start(is_record_name(name));
+        let is_record = is_record_name(name);
+        let around = &self.learned[self.learned[member as usize].start as usize];
+        let is_outer = is_record && !around.is_record;
+        let start = self.start(is_record, is_outer);
         self.members[member as usize].below = start;
         Some(start)
     }
@@ -796,6 +805,12 @@ fn quote_behind(masks: &[Masks], block: usize) -> Option<usize> {
     Some((block + skipped) * BLOCK + found.quotes.trailing_zeros() as usize)
 }
 
+/// Whether a mark lies in `from..to`; looks at no more than that.
+fn has_mark(masks: &[Masks], from: usize, to: usize) -> bool {
+    let upto = masks.len().min(to / BLOCK + 1);
+    mark_from(&masks[..upto], from) < to
+}
+
 /// Where the first mark from `from` on stands; far behind the text if there is none.
 fn mark_from(masks: &[Masks], from: usize) -> usize {
     let first = from / BLOCK;
@@ -891,7 +906,7 @@ fn retire(text: &[u8], tape: &mut Tape, object: u32, key: Span) {
 }
 
 fn hash_in(shape: u32, step: &[u8]) -> u64 {
-    Name::of(step).hash() ^ u64::from(shape).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    FixedState::with_seed(shape.into()).hash_one(step)
 }
 
 #[expect(

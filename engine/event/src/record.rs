@@ -84,6 +84,9 @@ impl Filler<'_> {
                 self.put_keys(slot, Place::at(member));
                 continue;
             }
+            if self.is_no_argument(record, slot, member) {
+                continue;
+            }
             self.put_node(slot, Place::at(member));
             if name == NAME && record.class == RecordClass::Path {
                 self.put_absolute(slot, record.node, 0);
@@ -92,6 +95,19 @@ impl Filler<'_> {
         if msg != NONE {
             self.message_members(record, msg);
         }
+    }
+
+    /// Whether a member is named like one of SYSCALL's arguments and cannot be one: they are hex digits, and plans
+    /// rely on that.
+    fn is_no_argument(&mut self, record: Record, slot: Slot, member: u32) -> bool {
+        let arguments = &self.fields.record.arguments;
+        if record.class != RecordClass::Syscall
+            || !arguments.iter().take(4).any(|a| *a == Some(slot))
+        {
+            return false;
+        }
+        let text = self.normal.text_bytes(self.text, member);
+        text.is_empty() || !text.iter().all(u8::is_ascii_hexdigit)
     }
 
     /// Members of `msg`, unless the record has one of that name itself.
@@ -109,7 +125,7 @@ impl Filler<'_> {
             while let Some(other) = own.next(self.normal) {
                 is_own |= self.normal.symbol(other) == name;
             }
-            if !is_own {
+            if !is_own && !self.is_no_argument(record, slot, member) {
                 self.put_node(slot, Place::at(member));
             }
         }
