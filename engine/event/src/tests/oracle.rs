@@ -386,3 +386,96 @@ proptest! {
         }
     }
 }
+
+/// Rules that read little, so that the fast path leaves out much.
+const FEW: [&[(ViewKind, &str)]; 4] = [
+    &[
+        (ViewKind::ProcessCreation, "CommandLine"),
+        (ViewKind::FileEvent, "TargetFilename"),
+    ],
+    &[
+        (ViewKind::Record, "type"),
+        (ViewKind::Record, "a0"),
+        (ViewKind::Record, "name"),
+        (ViewKind::Record, "ouid"),
+    ],
+    &[
+        (ViewKind::Native, "PATH.mode"),
+        (ViewKind::Native, "SYSCALL.items"),
+        (ViewKind::Native, "SYSCALL.PID.EVENT_ID"),
+    ],
+    &[
+        (ViewKind::Record, "<keywords>"),
+        (ViewKind::ProcessCreation, "<keywords>"),
+    ],
+];
+
+/// What views, alerts and counters say of a line, with and without the fast path.
+fn readings_of(bench: &mut Bench, line: &[u8]) -> Option<String> {
+    let fields = std::sync::Arc::clone(&bench.fields);
+    let said = bench.decode(line).ok().map(|event| {
+        let views = super::show(&fields, &event);
+        let arguments = event.arguments();
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| {
+                (
+                    argument.index,
+                    argument.text,
+                    event.node_path(argument.node),
+                )
+            })
+            .collect();
+        let (process, flags) = (event.process(), event.flags());
+        format!("{views}{process:?}{arguments:?}{flags:?}")
+    });
+    let mut counts = bench.decoder.take_counts();
+    // Of a name that nobody reads it need not be known that it stood twice.
+    counts.duplicate_keys = 0;
+    counts.fallback = 0;
+    said.map(|said| format!("{said}{counts:?}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// The fast path leaves out what nobody reads, and nothing else: hosts of any configuration, in any mixture.
+    #[test]
+    fn what_the_fast_path_leaves_out_is_read_by_nobody(
+        wanted in prop::sample::select(FEW.to_vec()),
+        picks in prop::collection::vec(
+            (
+                prop::sample::select(seeds()),
+                prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+                any::<bool>(),
+            ),
+            1..16,
+        ),
+    ) {
+        let mut fast = Bench::new(Profile::laurel(), wanted);
+        let mut slow = Bench::new(Profile::laurel(), wanted);
+        slow.decoder = slow.decoder.with_fast_path(false);
+        for (seed, choices, is_prefixed) in &picks {
+            let mut line = seed.clone();
+            if !choices.is_empty() && let Some(text) = rearranged(&line, choices) {
+                line = text;
+            }
+            if *is_prefixed {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                let names = ["UID", "AUID", "OUID", "GID", "OGID", "PID"];
+                let prefixed = names.iter().fold(text, |text, name| {
+                    text.replace(&format!("\"{name}\":"), &format!("\"enr_{}\":", name.to_lowercase()))
+                });
+                line = prefixed.into_bytes();
+            }
+            for text in [&line, seed, &line] {
+                let (fast, slow) = (readings_of(&mut fast, text), readings_of(&mut slow, text));
+                prop_assert_eq!(fast, slow, "{}", String::from_utf8_lossy(text));
+            }
+        }
+    }
+}
