@@ -462,12 +462,22 @@ impl Config {
                 "write ssl or sasl_ssl",
             );
         }
-        if self.size("engine.batch_bytes") > self.size("engine.in_flight_bytes") {
-            mistake(
+        for (key, help) in [
+            (
                 "engine.batch_bytes",
-                "is above engine.in_flight_bytes",
                 "a batch must fit into what is in flight",
-            );
+            ),
+            (
+                "limits.line_bytes",
+                "the longest line must fit into what is in flight",
+            ),
+        ] {
+            let text = |key: &str| size_text(self.size(key) as u64);
+            if self.size(key) > self.size("engine.in_flight_bytes") {
+                let (bytes, in_flight) = (text(key), text("engine.in_flight_bytes"));
+                let message = format!("is {bytes}, above engine.in_flight_bytes ({in_flight})");
+                mistake(key, &message, help);
+            }
         }
         if self.text("output.alerts") == self.text("output.dead_letters") {
             mistake(
@@ -759,6 +769,19 @@ mod tests {
               help: `pythia config example` lists every setting
             PYTHIA__LOG__FORMAT: log.format: "xml" is none of the words known here
               help: it may be human, json
+        "#]]
+        .assert_eq(&mistakes(&layers));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_what_is_in_flight_is_refused() {
+        let layers =
+            layers("[engine]\nin_flight_bytes = \"2MiB\"\n[limits]\nline_bytes = \"3MB\"\n");
+        expect![[r#"
+            default: engine.batch_bytes: is 4MiB, above engine.in_flight_bytes (2MiB)
+              help: a batch must fit into what is in flight
+            pythia.toml: limits.line_bytes: is 3MB, above engine.in_flight_bytes (2MiB)
+              help: the longest line must fit into what is in flight
         "#]]
         .assert_eq(&mistakes(&layers));
     }
