@@ -41,14 +41,7 @@ fn a_dead_letter_with_headers_too_large_for_its_topic_arrives_without_them() {
     let mut setting = Setting::new(broker, "headers");
     setting.dead_letters = "headers.small-dlq".into();
     broker.create_topic(&setting.dead_letters, 1, &[("max.message.bytes", "5000")]);
-    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut byte = || {
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        noise.to_be_bytes()[3]
-    };
-    let ballast: Vec<u8> = (0..60_000).map(|_| byte()).collect();
+    let ballast = noise(60_000);
     let headers = OwnedHeaders::new().insert(Header {
         key: "trace",
         value: Some(&ballast),
@@ -73,6 +66,43 @@ fn a_dead_letter_with_headers_too_large_for_its_topic_arrives_without_them() {
     assert_eq!(letters[0].headers["pythia.left_out"], "key, headers");
     assert_eq!(letters[0].headers["pythia.value.bytes"], "8");
     assert!(letters[0].headers.contains_key("pythia.source.offset"));
+}
+
+/// A broker refuses a batch as a whole: its small records are none the worse for the large one among them.
+#[test]
+fn small_dead_letters_beside_a_large_one_arrive_whole() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "beside");
+    setting.dead_letters = "beside.small-dlq".into();
+    broker.create_topic(&setting.dead_letters, 1, &[("max.message.bytes", "40000")]);
+    let mut lines: Vec<Vec<u8>> = (0..20)
+        .map(|n| format!("no event: {n}").into_bytes())
+        .collect();
+    lines.insert(10, noise(300_000));
+    let sent: Vec<_> = lines
+        .iter()
+        .map(|line| fleet::Sent {
+            host: "web-01".into(),
+            line: line.clone(),
+        })
+        .collect();
+    fleet::produce(broker, &setting.input, &sent);
+    let pythia = setting.start("one", "");
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    pythia.stop();
+    let letters = fleet::read_all(broker, &setting.dead_letters);
+    let (cut, whole): (Vec<_>, Vec<_>) = letters
+        .iter()
+        .partition(|letter| letter.headers.contains_key("pythia.value.bytes"));
+    assert_eq!(cut.len(), 1);
+    assert!(lines[10].starts_with(&cut[0].value) && cut[0].value.len() > 10_000);
+    lines.remove(10);
+    let mut whole: Vec<_> = whole.iter().map(|letter| &letter.value).collect();
+    whole.sort();
+    lines.sort();
+    assert_eq!(whole, lines.iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -102,6 +132,18 @@ fn a_pattern_does_not_find_what_pythia_writes() {
         "{summary:?}"
     );
     assert_eq!(setting.dead_letters(broker).len(), lines.len());
+}
+
+/// Bytes that no codec makes smaller.
+fn noise(len: usize) -> Vec<u8> {
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut byte = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_be_bytes()[3]
+    };
+    (0..len).map(|_| byte()).collect()
 }
 
 /// Produces one record whose header has this name, by hand: no client sends such a name. Partition 0.

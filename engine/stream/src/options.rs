@@ -206,6 +206,15 @@ impl Options {
         config
     }
 
+    /// The same for records that are sent one by one; few, so that their statistics tell nothing.
+    pub(crate) fn single_producer(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config
+            .set("batch.num.messages", "1")
+            .set("statistics.interval.ms", "0");
+        config
+    }
+
     /// Properties of the consumer of the operator's commands: it reads what it is told to and is no member
     /// of the group, whose name it bears because that is the one it may use.
     pub(crate) fn reader(&self) -> ClientConfig {
@@ -403,6 +412,8 @@ mod tests {
         assert_eq!(consumer.get("bootstrap.servers"), Some("a:9092,b:9092"));
         consumer.create_native_config().expect("valid");
         producer.create_native_config().expect("valid");
+        let single = options.single_producer();
+        single.create_native_config().expect("valid");
         options.group_protocol = GroupProtocol::Consumer;
         options.raw_consumer.clear();
         options

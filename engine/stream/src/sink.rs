@@ -1,16 +1,16 @@
 //! The sink: alerts and dead letters to their topics. Each delivery, good or bad, comes back as a report.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use detect::{Alert, Source};
 use event::Fault;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Statistics};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 use serde_json::Value;
 
 use crate::batch::{Batch, Record, readable};
@@ -81,9 +81,20 @@ pub(crate) struct Origin {
 pub(crate) struct Undelivered {
     pub(crate) error: KafkaError,
     record: Outgoing,
+    /// It was in a batch of its own: no other record is to blame.
+    alone: bool,
 }
 
 impl Undelivered {
+    /// Refused before it was on its way: the client looks at the size of the record alone.
+    fn by_client(error: KafkaError, record: Outgoing, alone: bool) -> Self {
+        Self {
+            alone: alone || too_large(&error),
+            error,
+            record,
+        }
+    }
+
     /// The topic it was meant for.
     pub(crate) fn topic(&self) -> &str {
         &self.record.topic
@@ -95,7 +106,7 @@ impl Undelivered {
 pub(crate) enum Retried {
     /// It is on its way again.
     Sent { cut: bool },
-    /// The queue is full, or it is still too large: later.
+    /// The queue is full, or the client finds it too large: later.
     Waits(Undelivered, bool),
 }
 
@@ -111,6 +122,11 @@ struct Outgoing {
 /// Sends records; shared by all workers.
 pub(crate) struct Sink {
     producer: ThreadedProducer<Deliveries>,
+    /// Sends each record in a batch of its own; made when it is first needed. A broker that finds a batch
+    /// too large refuses all records in it, and does not say which one is to blame.
+    single: OnceLock<ThreadedProducer<Deliveries>>,
+    single_config: ClientConfig,
+    telemetry: Arc<Telemetry>,
     alerts: Arc<str>,
     dead_letters: Arc<str>,
     reports: Sender<Report>,
@@ -134,10 +150,14 @@ impl Sink {
     ) -> Result<Self, KafkaError> {
         let context = Deliveries {
             reports: reports.clone(),
-            telemetry,
+            telemetry: Arc::clone(&telemetry),
+            alone: false,
         };
         Ok(Self {
             producer: options.producer().create_with_context(context)?,
+            single: OnceLock::new(),
+            single_config: options.single_producer(),
+            telemetry,
             alerts: options.alerts.as_str().into(),
             dead_letters: options.dead_letters.as_str().into(),
             reports,
@@ -244,42 +264,57 @@ impl Sink {
         1
     }
 
-    /// Tries a record again that its topic found too large, with half of the event or line, or that waited
-    /// for room in the queue. Does not wait itself: the thread that polls calls it. `Err`: it cannot be
-    /// delivered.
+    /// Tries a record again that waited for room in the queue, or that its topic found too large: first as it
+    /// is, in a batch of its own, then with half of its event or line. Does not wait itself: the thread that
+    /// polls calls it. `Err`: it cannot be delivered.
     pub(crate) fn retry(
         &self,
         undelivered: Undelivered,
         origin: Origin,
     ) -> Result<Retried, KafkaError> {
-        let Undelivered { error, record } = undelivered;
-        let again = if queue_is_full(&error) && !self.is_abandoned() {
-            Some(record)
-        } else if !too_large(&error) {
-            None
-        } else if record.topic == self.alerts {
-            cut_alert(&record)
-        } else {
-            cut_dead_letter(&record)
-        };
-        let Some(record) = again else {
+        let Undelivered {
+            error,
+            mut record,
+            mut alone,
+        } = undelivered;
+        let waited = queue_is_full(&error) && !self.is_abandoned();
+        if !waited && !too_large(&error) {
             return Err(error);
-        };
-        let cut = too_large(&error);
-        match self.try_send(&record, origin) {
-            Ok(()) => Ok(Retried::Sent { cut }),
-            // Both come again as if they had been reported.
-            Err(error) if queue_is_full(&error) || too_large(&error) => {
-                Ok(Retried::Waits(Undelivered { error, record }, cut))
-            }
-            Err(error) => Err(error),
         }
+        let cut = !waited && alone;
+        if cut {
+            let smaller = if record.topic == self.alerts {
+                cut_alert(&record)
+            } else {
+                cut_dead_letter(&record)
+            };
+            record = smaller.ok_or(error)?;
+        }
+        alone |= !waited;
+        let producer = if alone {
+            self.single()?
+        } else {
+            &self.producer
+        };
+        let Err(error) = send_with(producer, &record, origin) else {
+            return Ok(Retried::Sent { cut });
+        };
+        // Both come again as if they had been reported.
+        if queue_is_full(&error) || too_large(&error) {
+            let undelivered = Undelivered::by_client(error, record, alone);
+            return Ok(Retried::Waits(undelivered, cut));
+        }
+        Err(error)
     }
 
     /// Waits until everything is delivered or the time is over.
     pub(crate) fn flush(&self, within: Duration) {
         // A record that is still on its way keeps its batch open: the ledger knows.
+        let begun = Instant::now();
         self.producer.flush(within).ok();
+        if let Some(single) = self.single.get() {
+            single.flush(within.saturating_sub(begun.elapsed())).ok();
+        }
     }
 
     /// From now on a full queue is an undelivered record, and workers leave what they have.
@@ -294,14 +329,14 @@ impl Sink {
 
     fn send(&self, record: Outgoing, origin: Origin) {
         loop {
-            let Err(error) = self.try_send(&record, origin) else {
+            let Err(error) = send_with(&self.producer, &record, origin) else {
                 return;
             };
             if queue_is_full(&error) && !self.is_abandoned() {
                 std::thread::sleep(FULL_QUEUE_PAUSE);
                 continue;
             }
-            let undelivered = Undelivered { error, record };
+            let undelivered = Undelivered::by_client(error, record, false);
             let report = Report::Undelivered(origin.partition, origin.batch, undelivered);
             // The receiver goes away only at the end of the process.
             self.reports.send(report).ok();
@@ -309,25 +344,45 @@ impl Sink {
         }
     }
 
-    fn try_send(&self, record: &Outgoing, origin: Origin) -> Result<(), KafkaError> {
-        let base = BaseRecord::with_opaque_to(&record.topic, Box::new(origin))
-            .headers(record.headers.clone());
-        let base = match &record.key {
-            Some(key) => base.key(key.as_slice()),
-            None => base,
+    /// Called by the polling thread alone, so that there is never a second one.
+    fn single(&self) -> Result<&ThreadedProducer<Deliveries>, KafkaError> {
+        if let Some(single) = self.single.get() {
+            return Ok(single);
+        }
+        let context = Deliveries {
+            reports: self.reports.clone(),
+            telemetry: Arc::clone(&self.telemetry),
+            alone: true,
         };
-        let base = match &record.value {
-            Some(value) => base.payload(value.as_slice()),
-            None => base,
-        };
-        self.producer.send(base).map_err(|(error, _)| error)
+        let single = self.single_config.create_with_context(context)?;
+        Ok(self.single.get_or_init(|| single))
     }
+}
+
+fn send_with(
+    producer: &ThreadedProducer<Deliveries>,
+    record: &Outgoing,
+    origin: Origin,
+) -> Result<(), KafkaError> {
+    let base =
+        BaseRecord::with_opaque_to(&record.topic, Box::new(origin)).headers(record.headers.clone());
+    let base = match &record.key {
+        Some(key) => base.key(key.as_slice()),
+        None => base,
+    };
+    let base = match &record.value {
+        Some(value) => base.payload(value.as_slice()),
+        None => base,
+    };
+    producer.send(base).map_err(|(error, _)| error)
 }
 
 /// Turns delivery reports into [`Report`]s; runs on the producer's own thread.
 struct Deliveries {
     reports: Sender<Report>,
     telemetry: Arc<Telemetry>,
+    /// Whether each record is in a batch of its own.
+    alone: bool,
 }
 
 impl ClientContext for Deliveries {
@@ -363,6 +418,7 @@ impl ProducerContext for Deliveries {
                     Undelivered {
                         error: error.clone(),
                         record,
+                        alone: self.alone,
                     },
                 )
             }
