@@ -1,6 +1,7 @@
 //! Pythia against a real Apache Kafka: `pythia run` as a child process, held against `pythia scan` of
 //! the same lines.
 
+mod capacity;
 mod dlq;
 mod doctor;
 mod faults;

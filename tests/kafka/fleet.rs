@@ -21,7 +21,8 @@ use super::harness::Broker;
 /// Partitions of every input topic.
 pub(crate) const PARTITIONS: i32 = 4;
 
-const BUSY: Duration = Duration::from_millis(20);
+/// How long a loop that waits for something rests.
+pub(crate) const BUSY: Duration = Duration::from_millis(20);
 
 /// One line to send: its host is the key.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub(crate) struct Sent {
     pub(crate) host: String,
     pub(crate) line: Vec<u8>,
 }
+
+/// Lines of the sample.
+pub(crate) const SAMPLE_LINES: usize = 5_430;
 
 /// `count` recorded lines: several hosts that all live through the sample, taking turns.
 pub(crate) fn recorded(count: usize) -> Vec<Sent> {
@@ -139,7 +143,11 @@ pub(crate) fn producer(broker: &Broker) -> BaseProducer {
 }
 
 pub(crate) fn send(producer: &BaseProducer, topic: &str, sent: &Sent) {
-    let mut record = BaseRecord::to(topic).key(&sent.host).payload(&sent.line);
+    send_line(producer, topic, &sent.host, &sent.line);
+}
+
+pub(crate) fn send_line(producer: &BaseProducer, topic: &str, host: &str, line: &[u8]) {
+    let mut record = BaseRecord::to(topic).key(host).payload(line);
     while let Err((error, back)) = producer.send(record) {
         assert!(error.to_string().contains("QueueFull"), "{error}");
         producer.poll(BUSY);
@@ -489,8 +497,10 @@ impl Told {
     }
 }
 
+/// The program: the one built with the tests, or an optimised one that `PYTHIA_TEST_PROGRAM` names.
 pub(crate) fn pythia() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_pythia"))
+    let named = std::env::var_os("PYTHIA_TEST_PROGRAM");
+    Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_pythia").into()))
 }
 
 pub(crate) fn rules() -> PathBuf {
@@ -505,6 +515,11 @@ pub(crate) struct Pythia {
 }
 
 impl Pythia {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it still runs");

@@ -158,8 +158,11 @@ impl Options {
             .set("group.id", &self.group)
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.wait.max.ms", "100")
-            .set("fetch.message.max.bytes", "4194304")
-            .set("queued.max.messages.kbytes", "131072")
+            // The queue's limit is looked at before a fetch, and all brokers answer at once: an answer counts
+            // as it is unpacked, some ten times as much.
+            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.max.bytes", "4194304")
+            .set("queued.max.messages.kbytes", "65536")
             .set("topic.metadata.refresh.interval.ms", "30000");
         match self.group_protocol {
             GroupProtocol::Classic => config
