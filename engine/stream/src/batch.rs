@@ -41,6 +41,20 @@ pub(crate) struct Record {
     pub(crate) headers: Option<OwnedHeaders>,
 }
 
+/// Memory of a batch that is used again by another one.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    records: Vec<Record>,
+    arena: Vec<u8>,
+}
+
+impl Buffers {
+    /// Bytes that they keep.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.capacity() + self.records.capacity() * size_of::<Record>()
+    }
+}
+
 /// Consecutive records of one partition.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -55,15 +69,32 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(id: BatchId, partition: PartitionId, topic: Arc<str>, warmup: bool) -> Self {
+    pub(crate) fn new(
+        id: BatchId,
+        partition: PartitionId,
+        topic: Arc<str>,
+        warmup: bool,
+        buffers: Buffers,
+    ) -> Self {
+        let Buffers { records, arena } = buffers;
         Self {
             id,
             partition,
             topic,
             warmup,
-            records: Vec::new(),
-            arena: Vec::new(),
+            records,
+            arena,
             header_bytes: 0,
+        }
+    }
+
+    /// Its memory, empty.
+    pub(crate) fn into_buffers(mut self) -> Buffers {
+        self.records.clear();
+        self.arena.clear();
+        Buffers {
+            records: self.records,
+            arena: self.arena,
         }
     }
 

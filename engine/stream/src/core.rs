@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Buffers};
 use crate::ledger::{Admission, BatchId, Ledger, PartitionId};
 use crate::sink::{Origin, Retried, Undelivered};
 use crate::telemetry::Telemetry;
@@ -54,6 +54,11 @@ pub(crate) struct Core {
     ends: BTreeMap<PartitionId, i64>,
     /// Records that found the producer's queue full when they were tried again.
     waiting: Vec<(Origin, Undelivered)>,
+    /// Memory of batches that are done, for those to come: taken from the allocator anew each time, pieces of
+    /// this size leave more and more holes behind.
+    spare: Vec<Buffers>,
+    spare_bytes: u64,
+    in_flight_limit: u64,
     next_batch: u64,
     batch_bytes: usize,
     warmup_bytes: u64,
@@ -61,6 +66,8 @@ pub(crate) struct Core {
     shutdown_deadline: Duration,
     stop: Stop,
     workers: Vec<Sender<Task>>,
+    /// Batches that each worker has not reported on yet.
+    tasks: Vec<usize>,
     reports: Receiver<Report>,
     shared: Arc<Shared>,
     telemetry: Arc<Telemetry>,
@@ -86,12 +93,16 @@ impl Core {
             warmups: BTreeMap::new(),
             ends: BTreeMap::new(),
             waiting: Vec::new(),
+            spare: Vec::new(),
+            spare_bytes: 0,
+            in_flight_limit: options.in_flight_bytes as u64,
             next_batch: 0,
             batch_bytes: options.batch_bytes,
             warmup_bytes: options.warmup_bytes,
             cache_bytes: options.process_cache_bytes,
             shutdown_deadline: options.shutdown_deadline,
             stop,
+            tasks: vec![0; workers.len()],
             workers,
             reports,
             telemetry: Arc::clone(&shared.telemetry),
@@ -129,7 +140,9 @@ impl Core {
         let batch = self.open.entry(partition).or_insert_with(|| {
             self.next_batch += 1;
             let topic = Arc::clone(self.topics.name(partition));
-            Batch::new(BatchId(self.next_batch), partition, topic, warmup)
+            let buffers = self.spare.pop().unwrap_or_default();
+            self.spare_bytes -= buffers.bytes() as u64;
+            Batch::new(BatchId(self.next_batch), partition, topic, warmup, buffers)
         });
         let before = batch.memory();
         batch.push(message);
@@ -171,6 +184,16 @@ impl Core {
         while let Some(partition) = self.open.keys().next().copied() {
             self.flush(partition);
         }
+    }
+
+    /// Hands out what is open for workers that have nothing to do; whether something stays open.
+    pub(crate) fn flush_idle(&mut self) -> bool {
+        let idle = |partition: &&PartitionId| self.tasks[self.worker(**partition)] == 0;
+        let partitions: Vec<PartitionId> = self.open.keys().filter(idle).copied().collect();
+        for partition in partitions {
+            self.flush(partition);
+        }
+        !self.open.is_empty()
     }
 
     /// A partition is ours.
@@ -321,14 +344,31 @@ impl Core {
 
     fn apply(&mut self, report: Report) {
         match report {
-            Report::Evaluated(partition, batch, outcome) => {
+            Report::Evaluated(partition, batch, outcome, buffers) => {
+                let worker = self.worker(partition);
+                self.tasks[worker] -= 1;
+                self.keep(buffers);
                 self.ledger.evaluated(partition, batch, outcome);
             }
-            Report::Warmed(bytes) => self.warming_bytes -= bytes,
+            Report::Warmed(partition, bytes, buffers) => {
+                let worker = self.worker(partition);
+                self.tasks[worker] -= 1;
+                self.keep(buffers);
+                self.warming_bytes -= bytes;
+            }
             Report::Delivered(partition, batch) => self.ledger.delivered(partition, batch),
             Report::Undelivered(partition, batch, undelivered) => {
                 self.retry(undelivered, Origin { partition, batch });
             }
+        }
+    }
+
+    /// Keeps the memory of a batch within what may be in flight.
+    fn keep(&mut self, buffers: Buffers) {
+        let bytes = buffers.bytes() as u64;
+        if self.in_flight_bytes() + self.spare_bytes + bytes <= self.in_flight_limit {
+            self.spare_bytes += bytes;
+            self.spare.push(buffers);
         }
     }
 
@@ -353,13 +393,19 @@ impl Core {
         }
     }
 
+    /// The worker of a partition.
+    fn worker(&self, partition: PartitionId) -> usize {
+        let spread = usize::try_from(partition.partition).unwrap_or(0) + partition.topic as usize;
+        spread % self.tasks.len()
+    }
+
     fn tell(&mut self, partition: PartitionId, task: Task) {
-        let count = self.workers.len();
-        if count == 0 {
+        if self.workers.is_empty() {
             return;
         }
-        let spread = usize::try_from(partition.partition).unwrap_or(0) + partition.topic as usize;
-        if self.workers[spread % count].send(task).is_err() {
+        let worker = self.worker(partition);
+        self.tasks[worker] += usize::from(matches!(task, Task::Batch(_)));
+        if self.workers[worker].send(task).is_err() {
             self.fault.get_or_insert(ServeError::WorkerDied);
         }
     }

@@ -20,10 +20,14 @@ use crate::source::{Assignments, Source};
 use crate::telemetry::Telemetry;
 use crate::worker::{self, Shared};
 
-/// Longest wait for a record; open batches are handed out when none comes.
+/// Longest wait for a record while batches are open; they are handed out when none comes.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Longest time that a line waits in an open batch.
+/// Longest wait for a record while none is.
+const POLL_IDLE: Duration = Duration::from_millis(100);
+
+/// Longest time that a line waits in an open batch while its worker is busy or records come without a pause;
+/// longer batches cost less per line.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// How long a full instance waits for its workers without polling before it pauses partitions: pausing
@@ -263,7 +267,15 @@ fn poll_until_stop(
             }
         }
         telemetry.polled();
-        match consumer.poll(POLL) {
+        let polled = match consumer.poll(Duration::ZERO) {
+            // Nothing more has been fetched: who waits for more now waits for nothing.
+            None => {
+                let waiting = assignments.core().flush_idle();
+                consumer.poll(if waiting { POLL } else { POLL_IDLE })
+            }
+            polled => polled,
+        };
+        match polled {
             Some(Ok(message)) => {
                 let enough = assignments.core().record(&message);
                 if let Some((partition, offset)) = enough {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use detect::{Alert, Detector, Line, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 
-use crate::batch::{Batch, Record};
+use crate::batch::{Batch, Buffers, Record};
 use crate::clocks::{CLOCKS, MEASURE_EVERY};
 use crate::ledger::{BatchId, Outcome, PartitionId};
 use crate::ruleset::{Ruleset, Rulesets};
@@ -33,9 +33,9 @@ pub(crate) enum Task {
 #[derive(Debug)]
 pub(crate) enum Report {
     /// A batch is through; its records may still be on their way.
-    Evaluated(PartitionId, BatchId, Outcome),
+    Evaluated(PartitionId, BatchId, Outcome, Buffers),
     /// So many bytes of warm-up lines have been read.
-    Warmed(u64),
+    Warmed(PartitionId, u64, Buffers),
     /// One record of a batch is on its topic.
     Delivered(PartitionId, BatchId),
     /// One record of a batch is not.
@@ -85,17 +85,18 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
             }
             Task::Batch(batch) if batch.warmup => {
                 worker.warm(&batch);
-                if reports.send(Report::Warmed(batch.memory() as u64)).is_err() {
+                let (partition, bytes) = (batch.partition, batch.memory() as u64);
+                let warmed = Report::Warmed(partition, bytes, batch.into_buffers());
+                if reports.send(warmed).is_err() {
                     return;
                 }
             }
             Task::Batch(batch) => {
                 let outcome = worker.evaluate(&batch);
+                let (partition, id) = (batch.partition, batch.id);
+                let evaluated = Report::Evaluated(partition, id, outcome, batch.into_buffers());
                 // The receiver goes away only at the end of the process.
-                if reports
-                    .send(Report::Evaluated(batch.partition, batch.id, outcome))
-                    .is_err()
-                {
+                if reports.send(evaluated).is_err() {
                     return;
                 }
             }

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::Connection;
 use crate::admin::Topic;
-use crate::batch::Batch;
+use crate::batch::{Batch, Buffers};
 use crate::ledger::{BatchId, PartitionId};
 
 /// Lines of all partitions together.
@@ -113,7 +113,8 @@ impl Hosts {
             topic: 0,
             partition: message.partition(),
         };
-        let mut batch = Batch::new(BatchId(0), partition, message.topic().into(), false);
+        let topic = message.topic().into();
+        let mut batch = Batch::new(BatchId(0), partition, topic, false, Buffers::default());
         batch.push(message);
         let record = &batch.records[0];
         let origin = Origin {
