@@ -70,6 +70,34 @@ fn a_missing_alerts_topic_ends_the_service_and_commits_nothing_beyond() {
     );
 }
 
+/// Nobody takes the alerts for longer than the producer's patience: the service ends, and whoever starts it
+/// again loses nothing.
+#[test]
+fn an_alert_that_times_out_ends_the_service_and_its_line_is_read_again() {
+    let Some(broker) = Broker::own("patience", "") else {
+        return;
+    };
+    let setting = Setting::new(&broker, "patience");
+    let sent = shells(3, 0);
+    fleet::produce(&broker, &setting.input, &sent);
+    // The alerts are in the producer's queue, and not on their way yet, when the broker goes.
+    let lingering = "[kafka.producer]\n\"linger.ms\" = 3000\n\"message.timeout.ms\" = 6000\n";
+    let mut pythia = setting.start("one", lingering);
+    while pythia.metric("pythia_alerts_total") < Some(3.0) {
+        thread::sleep(fleet::BUSY);
+    }
+    broker.kill();
+    let ended = pythia.wait_for_end(Duration::from_secs(40));
+    assert_eq!(ended, 3, "{}", pythia.log());
+    let log = pythia.log();
+    assert!(log.contains("patience.alerts cannot be delivered"), "{log}");
+    broker.restart();
+    let pythia = setting.start("one", "");
+    fleet::wait_until_committed(&broker, &setting.input, &setting.group);
+    pythia.stop();
+    assert_eq!(setting.alerts(&broker).len(), setting.scan(&sent).len());
+}
+
 #[test]
 fn a_record_too_large_for_its_topic_is_cut_and_arrives() {
     let Some(broker) = Broker::shared() else {
