@@ -777,12 +777,12 @@ mod tests {
     fn what_does_not_fit_into_what_is_in_flight_is_refused() {
         let layers =
             layers("[engine]\nin_flight_bytes = \"2MiB\"\n[limits]\nline_bytes = \"3MB\"\n");
-        expect![[r#"
+        expect![[r"
             default: engine.batch_bytes: is 4MiB, above engine.in_flight_bytes (2MiB)
               help: a batch must fit into what is in flight
             pythia.toml: limits.line_bytes: is 3MB, above engine.in_flight_bytes (2MiB)
               help: the longest line must fit into what is in flight
-        "#]]
+        "]]
         .assert_eq(&mistakes(&layers));
     }
 
