@@ -111,6 +111,8 @@ struct Member {
     below: u32,
     /// What its name says of ids, see [`ids_of`].
     ids: u32,
+    /// What it says as well where a number or literal is expected and something else stands.
+    text_ids: u32,
     symbol: Symbol,
     value: Opening,
     /// Whether a scalar gets a node.
@@ -339,12 +341,16 @@ impl Anchored {
                     key = Span::new(at + 2, at + 2 + member.name_len as usize);
                     at += member.len as usize;
                     top.last = expected;
-                    top.ids |= member.ids;
                     expected = member.next[0] & top.in_turn;
                     let mut opening = member.value;
+                    let mut ids = member.ids;
                     if opening == Opening::Plain {
                         opening = values.opening(&mut at)?;
+                        if opening != Opening::Plain {
+                            ids |= member.text_ids;
+                        }
                     }
+                    top.ids |= ids;
                     let (value, kind, mut coded);
                     match opening {
                         Opening::String => {
@@ -369,6 +375,7 @@ impl Anchored {
                             member: top.last,
                             object: top.node,
                             node: member.keeps.then(|| number(tape.nodes.len())),
+                            ids,
                             fits: top.in_turn != 0 && !coded,
                             text: (begin, at),
                         });
@@ -602,7 +609,17 @@ impl Anchored {
         let member = Member {
             symbol: fields.symbols.find(name),
             keeps: !idle,
-            ids: if is_record { ids_of(name) } else { 0 },
+            // A number is no translated name, whatever it is called: `opid` is auditd's own.
+            ids: match (is_record, value) {
+                (false, _) => 0,
+                (true, Opening::Plain) => ids_of(name) & !PREFIXED,
+                (true, _) => ids_of(name),
+            },
+            text_ids: if is_record {
+                ids_of(name) & PREFIXED
+            } else {
+                0
+            },
             name_len: number(name.len()),
             ..Member::new(step, value)
         };
@@ -666,6 +683,7 @@ impl Member {
             run: NEVER,
             below: NEVER,
             ids: 0,
+            text_ids: 0,
             symbol: Symbol::OTHER,
             value,
             keeps: false,

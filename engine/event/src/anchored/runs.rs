@@ -96,6 +96,8 @@ pub(super) struct Step {
     pub(super) member: u32,
     pub(super) object: u32,
     pub(super) node: Option<u32>,
+    /// What its name and value say of ids.
+    pub(super) ids: u32,
     /// Whether it may be part of a run.
     pub(super) fits: bool,
     /// From the comma or brace before its name to behind its value.
@@ -204,9 +206,7 @@ impl Anchored {
         variant.nodes.clear();
         variant.nodes.extend(nodes);
         variant.last = last.member;
-        variant.ids = row
-            .iter()
-            .fold(0, |ids, step| ids | self.members[step.member as usize].ids);
+        variant.ids = row.iter().fold(0, |ids, step| ids | step.ids);
         known.insert(0, variant);
     }
 }
