@@ -16,16 +16,27 @@ pub(crate) struct Lines {
     /// Bytes taken from the file, before unpacking.
     taken: Rc<Cell<u64>>,
     limit: usize,
+    /// Bytes in the reader's buffer, and how many of them the last line took.
+    left: usize,
+    used: usize,
+    /// A line that comes in pieces: its first bytes, how many it has, and whether it was given out.
+    line: Vec<u8>,
+    bytes: u64,
+    given: bool,
+    /// It was said that the buffer is read to its end.
+    drained: bool,
 }
 
-/// What the next line is.
+/// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It lies in the buffer, without its line break.
-    Line,
-    /// It was longer than the limit: so many bytes, of which the buffer holds the first.
-    Oversize(u64),
-    /// There is none.
+pub(crate) enum Next<'a> {
+    /// A line, without its line break.
+    Line(&'a [u8]),
+    /// One that is longer than the limit: its first bytes, and how many it has.
+    Oversize(&'a [u8], u64),
+    /// All that was read is given out: the next call reads on, and may wait.
+    Drained,
+    /// Nothing.
     End,
 }
 
@@ -64,6 +75,12 @@ impl Lines {
             reader,
             taken,
             limit,
+            left: 0,
+            used: 0,
+            line: Vec::new(),
+            bytes: 0,
+            given: false,
+            drained: false,
         })
     }
 
@@ -72,34 +89,47 @@ impl Lines {
         self.taken.get()
     }
 
-    /// Reads the next line into the buffer.
-    pub(crate) fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Next> {
-        line.clear();
-        let mut bytes = 0_u64;
+    /// The next line. One that lies whole in the reader's buffer is not copied.
+    pub(crate) fn next(&mut self) -> io::Result<Next<'_>> {
+        self.consume(self.used);
+        self.used = 0;
+        if std::mem::take(&mut self.given) {
+            self.line.clear();
+            self.bytes = 0;
+        }
         loop {
-            let available = self.reader.fill_buf()?;
-            if available.is_empty() {
-                return Ok(match bytes {
-                    0 => Next::End,
-                    bytes if bytes > self.limit as u64 => Next::Oversize(bytes),
-                    _ => Next::Line,
-                });
+            if self.left == 0 && !self.drained {
+                self.drained = true;
+                return Ok(Next::Drained);
             }
+            self.drained = false;
+            let available = self.reader.fill_buf()?;
+            self.left = available.len();
             let end = memchr::memchr(b'\n', available);
-            let piece = &available[..end.unwrap_or(available.len())];
-            bytes += piece.len() as u64;
-            let room = self.limit.saturating_sub(line.len()).min(piece.len());
-            line.extend_from_slice(&piece[..room]);
-            let used = piece.len() + usize::from(end.is_some());
-            self.reader.consume(used);
-            if end.is_some() {
-                return Ok(if bytes > self.limit as u64 {
-                    Next::Oversize(bytes)
-                } else {
-                    Next::Line
+            let piece = end.unwrap_or(self.left);
+            if end.is_some() && self.bytes == 0 && piece <= self.limit {
+                self.used = piece + 1;
+                return Ok(Next::Line(&self.reader.fill_buf()?[..piece]));
+            }
+            self.bytes += piece as u64;
+            let room = self.limit.saturating_sub(self.line.len()).min(piece);
+            self.line.extend_from_slice(&available[..room]);
+            let is_end = end.is_some() || available.is_empty();
+            self.consume(piece + usize::from(end.is_some()));
+            if is_end {
+                self.given = true;
+                return Ok(match self.bytes {
+                    0 if end.is_none() => Next::End,
+                    bytes if bytes > self.limit as u64 => Next::Oversize(&self.line, bytes),
+                    _ => Next::Line(&self.line),
                 });
             }
         }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+        self.left -= bytes;
     }
 }
 

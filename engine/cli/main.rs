@@ -78,7 +78,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "pythia", &mut text);
-            out(&String::from_utf8_lossy(&text))?;
+            out(&text)?;
             Ok(Exit::Ok)
         }
         Command::Man { command } => {
@@ -92,7 +92,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
             }
             let mut text = Vec::new();
             clap_mangen::Man::new(page).render(&mut text)?;
-            out(&String::from_utf8_lossy(&text))?;
+            out(&text)?;
             Ok(Exit::Ok)
         }
     }

@@ -21,6 +21,9 @@ use crate::config::{self, count};
 use crate::input::{Lines, Next};
 use crate::{Exit, Failure, costs, rules, show};
 
+/// Bytes of alerts that are kept before they are written.
+const UNWRITTEN_MAX: usize = 1 << 16;
+
 pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     refuse_files(scan)?;
@@ -49,6 +52,7 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
         dead_letters,
         totals: Totals::default(),
         alerts: Vec::new(),
+        unwritten: Vec::new(),
         all: Vec::new(),
         progress: Progress::bytes(total_bytes(&scan.files), common.quiet),
         read_before: 0,
@@ -68,6 +72,7 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
             Err(Trouble::Writing(error)) => return Err(error),
         }
     }
+    read = read && scanner.write()?;
     scanner.progress.done();
     let matched = scanner.totals.alerts > 0;
     if scanner.output == Output::Json {
@@ -208,6 +213,8 @@ struct Scanner {
     dead_letters: Option<BufWriter<File>>,
     totals: Totals,
     alerts: Vec<Alert>,
+    /// Alerts as text; written before the input is waited for, so that they stand there as soon as their lines do.
+    unwritten: Vec<u8>,
     /// Alerts kept for the one document of `--output json`.
     all: Vec<Alert>,
     progress: Progress,
@@ -223,23 +230,30 @@ impl Scanner {
         self.totals.files += 1;
         // A file without any host is one host of its own; a known host goes on from file to file.
         let scope = format!("file {name}");
-        let mut buffer = Vec::new();
         let host = self.host.clone();
-        for number in 1.. {
-            let next = lines.next(&mut buffer).map_err(Trouble::Reading)?;
-            if next == Next::End {
-                break;
-            }
+        let mut number = 0;
+        loop {
+            let (bytes, len) = match lines.next().map_err(Trouble::Reading)? {
+                Next::Line(bytes) => (bytes, bytes.len() as u64),
+                Next::Oversize(start, bytes) => (start, bytes),
+                Next::Drained => {
+                    self.progress.at(self.read_before + lines.taken());
+                    if !self.write().map_err(Trouble::Writing)? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Next::End => break,
+            };
+            number += 1;
             self.totals.lines += 1;
-            self.totals.bytes += buffer.len() as u64;
-            self.progress.at(self.read_before + lines.taken());
-            if let Next::Oversize(bytes) = next {
-                self.totals.bytes += bytes - buffer.len() as u64;
-                self.dead_letter(&name, number, Fault::Oversize, &buffer, bytes)
+            self.totals.bytes += len;
+            if len > bytes.len() as u64 {
+                self.dead_letter(&name, number, Fault::Oversize, bytes, len)
                     .map_err(Trouble::Writing)?;
                 continue;
             }
-            if buffer.trim_ascii().is_empty() {
+            if bytes.trim_ascii().is_empty() {
                 self.totals.blank += 1;
                 continue;
             }
@@ -252,18 +266,19 @@ impl Scanner {
                 line: number,
             };
             let line = Line {
-                bytes: &buffer,
+                bytes,
                 origin,
                 source,
             };
             match self.detector.run(&line, &mut self.cache, &mut self.alerts) {
                 Ok(()) => self.totals.evaluated += 1,
                 Err(fault) => {
-                    self.dead_letter(&name, number, fault, &buffer, buffer.len() as u64)
+                    self.dead_letter(&name, number, fault, bytes, len)
                         .map_err(Trouble::Writing)?;
                 }
             }
-            if !self.alerts.is_empty() && !self.print().map_err(Trouble::Writing)? {
+            self.take_alerts();
+            if self.unwritten.len() > UNWRITTEN_MAX && !self.write().map_err(Trouble::Writing)? {
                 return Ok(false);
             }
         }
@@ -271,26 +286,42 @@ impl Scanner {
         Ok(true)
     }
 
-    fn print(&mut self) -> Result<bool> {
-        let mut text = String::new();
+    fn take_alerts(&mut self) {
+        let text = &mut self.unwritten;
         for alert in self.alerts.drain(..) {
             self.totals.alerts += 1;
             self.totals.left_out += u64::from(alert.alerts_left_out.unwrap_or(0));
-            *self
-                .totals
-                .rules
-                .entry(alert.title().to_owned())
-                .or_default() += 1;
+            match self.totals.rules.get_mut(alert.title()) {
+                Some(count) => *count += 1,
+                None => {
+                    self.totals.rules.insert(alert.title().to_owned(), 1);
+                }
+            }
             match self.output {
-                Output::Jsonl => text += &(alert.to_json() + "\n"),
-                Output::Table => text += &(show::alert(&alert, self.paint) + "\n"),
+                Output::Jsonl => {
+                    alert.write_json(text);
+                    text.push(b'\n');
+                }
+                Output::Table => {
+                    writeln!(text, "{}", show::alert(&alert, self.paint)).expect("memory takes all")
+                }
                 Output::Json => self.all.push(alert),
             }
         }
+    }
+
+    /// Writes what is unwritten. `false`: nobody reads the output any more.
+    fn write(&mut self) -> Result<bool> {
+        if self.unwritten.is_empty() {
+            return Ok(true);
+        }
+        let text = std::mem::take(&mut self.unwritten);
         let table = self.output == Output::Table;
-        Ok(self
-            .progress
-            .aside(|| if table { out(&text) } else { out_json(&text) })?)
+        let write = || if table { out(&text) } else { out_json(&text) };
+        let written = self.progress.aside(write)?;
+        self.unwritten = text;
+        self.unwritten.clear();
+        Ok(written)
     }
 
     fn dead_letter(

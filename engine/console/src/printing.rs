@@ -234,10 +234,10 @@ impl Paint {
 
 /// Writes to standard output, at once. `false`: nobody reads any more (a closed pipe), and the caller should
 /// end quietly. Anything else that keeps the text from its reader, such as a full disk, is an error.
-pub fn out(text: &str) -> io::Result<bool> {
+pub fn out(text: impl AsRef<[u8]>) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout
-        .write_all(text.as_bytes())
+        .write_all(text.as_ref())
         .and_then(|()| stdout.flush())
     {
         Ok(()) => Ok(true),
@@ -250,9 +250,9 @@ pub fn out(text: &str) -> io::Result<bool> {
 }
 
 /// Writes JSON to standard output as [`out`] does, escaped where a terminal shows it.
-pub fn out_json(json: &str) -> io::Result<bool> {
+pub fn out_json(json: impl AsRef<[u8]>) -> io::Result<bool> {
     if io::stdout().is_terminal() {
-        out(&escaped_json(json))
+        out(&*escaped_json(&String::from_utf8_lossy(json.as_ref())))
     } else {
         out(json)
     }

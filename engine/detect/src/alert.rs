@@ -3,17 +3,19 @@
 //! Text of events may hold any bytes. What is no UTF-8 stands as `\xff`, byte by byte; a backslash of the event stays
 //! one backslash, so such a text is for people. The exact bytes stand in `event`, in Laurel's own encoding.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use sigma::{Level, Status};
 
 /// One alert: one rule that matched one event.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Alert {
     /// A version 5 UUID over the rule's id, the host and a hash of the event's text. The same rule on the same event of the
     /// same host has the same id, wherever and however often it is evaluated.
@@ -21,7 +23,7 @@ pub struct Alert {
     /// Event time, RFC 3339 with milliseconds, UTC.
     pub time: String,
     /// Effective level: the rule's, or `medium` where it has none.
-    pub level: String,
+    pub level: &'static str,
     /// The rule that matched.
     pub rule: AlertRule,
     /// What matched: every view of the event that the rule matched, with the selections and values that made it match.
@@ -60,7 +62,7 @@ pub struct Alert {
 }
 
 /// The rule as its author wrote it, and the values of the fields that the author wants to see.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 pub struct AlertRule {
     /// Everything that is the same in all alerts of the rule.
     #[serde(flatten)]
@@ -70,9 +72,28 @@ pub struct AlertRule {
     pub fields: BTreeMap<String, Vec<String>>,
 }
 
+impl Serialize for AlertRule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WithFields<'a> {
+            #[serde(flatten)]
+            text: &'a RuleText,
+            fields: &'a BTreeMap<String, Vec<String>>,
+        }
+        let Self { text, fields } = self;
+        match &text.json {
+            Some(json) if fields.is_empty() => json.serialize(serializer),
+            _ => WithFields { text, fields }.serialize(serializer),
+        }
+    }
+}
+
 /// The attributes of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RuleText {
+    /// All that follows as JSON, written once for all alerts.
+    #[serde(skip)]
+    pub(crate) json: Option<Box<RawValue>>,
     /// `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -150,7 +171,7 @@ pub struct Attack {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WhyView {
     /// The view: `process_creation`, `file_event`, `file_delete`, `file_rename`, `network_connection`, `auditd` or `laurel`.
-    pub view: String,
+    pub view: &'static str,
     /// The record or element it was made from, such as `PATH[1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
@@ -190,7 +211,7 @@ pub struct AlertAsset {
     /// Whether the host was found in an inventory.
     pub resolved: bool,
     /// Why not, or how far: `unknown` where there is no inventory.
-    pub state: String,
+    pub state: &'static str,
 }
 
 impl AlertAsset {
@@ -198,7 +219,7 @@ impl AlertAsset {
     pub fn unknown() -> Self {
         Self {
             resolved: false,
-            state: "unknown".into(),
+            state: "unknown",
         }
     }
 }
@@ -331,15 +352,20 @@ pub enum AlertSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AlertEngine {
     /// Pythia's version.
-    pub version: String,
+    pub version: &'static str,
     /// Hash of the ruleset, hex.
-    pub ruleset: String,
+    pub ruleset: Arc<str>,
 }
 
 impl Alert {
     /// The alert as one line of JSON. Members are always in the same order.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names are strings and numbers are finite")
+    }
+
+    /// Appends what [`Alert::to_json`] gives.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("names are strings and numbers are finite");
     }
 
     /// The rule's title.
@@ -393,9 +419,9 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// A text of an event for people: bytes that are no UTF-8 as `\xff`.
-pub(crate) fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(text) {
-        return text.to_owned();
+        return text.into();
     }
     let mut out = String::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
@@ -404,7 +430,7 @@ pub(crate) fn shown(text: &[u8]) -> String {
             write!(out, "\\x{byte:02x}").expect("a string takes any text");
         }
     }
-    out
+    out.into()
 }
 
 /// Sigma's word for a level.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Event, ValueKind};
+use serde_json::value::to_raw_value;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use sigma::{Level, Rule};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::alert::{
     Alert, AlertAncestor, AlertAsset, AlertEngine, AlertFlags, AlertParent, AlertProcess,
@@ -66,7 +68,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(event: &Event<'_>, line: &Line<'_>, limits: Limits) -> Self {
-        let text = shown(event.text());
+        let text: Arc<str> = shown(event.text()).into();
         let flags = event.flags();
         let mut cutter = Cutter::default();
         Self {
@@ -77,7 +79,7 @@ impl Shared {
             process: process(event, &mut cutter).map(Arc::new),
             texts_cut: cutter.cut,
             event_bytes: encoded_bytes(&text, roomy(limits)),
-            event: text.into(),
+            event: text,
             limits,
             flags: AlertFlags {
                 argv_truncated: flags.argv_truncated,
@@ -116,7 +118,7 @@ impl Shared {
         let mut alert = Alert {
             alert_id: alert_id(plan.rule(rule).key(), &self.host_key, &self.text_hash),
             time: self.time.clone(),
-            level: level_name(effective_level(plan.rule(rule))).to_owned(),
+            level: level_name(effective_level(plan.rule(rule))),
             rule: AlertRule {
                 text: Arc::clone(plan.text(rule)),
                 fields: fields(plan, rule, views, &mut cutter),
@@ -132,8 +134,8 @@ impl Shared {
             flags: self.flags,
             source: self.source.clone(),
             engine: AlertEngine {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ruleset: plan.hash().to_owned(),
+                version: env!("CARGO_PKG_VERSION"),
+                ruleset: Arc::clone(plan.shared_hash()),
             },
             alerts_left_out: None,
         };
@@ -164,12 +166,15 @@ fn text_hash(text: &[u8]) -> [u8; 16] {
 
 /// Each part with its length before it, so that no two triples give one name.
 fn alert_id(rule: &str, host: &[u8], text_hash: &[u8; 16]) -> String {
-    let mut name = Vec::with_capacity(rule.len() + host.len() + 40);
+    // A version 5 UUID as `Uuid::new_v5` makes it (RFC 9562, 5.5), but that SHA-1 runs in hardware here.
+    let mut hash = Sha1::new_with_prefix(NAMESPACE);
     for part in [rule.as_bytes(), host, text_hash] {
-        name.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        name.extend_from_slice(part);
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
     }
-    Uuid::new_v5(&NAMESPACE, &name).to_string()
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    Builder::from_sha1_bytes(bytes).into_uuid().to_string()
 }
 
 /// Bytes that a code point takes within a JSON string.
@@ -233,7 +238,7 @@ impl Cutter {
         let text = shown(text.get(..limit + 4).unwrap_or(text));
         let kept = cut_to(&text, limit);
         if kept.len() == text.len() {
-            return text;
+            return text.into_owned();
         }
         self.cut = true;
         format!("{kept}…")
@@ -337,7 +342,8 @@ pub(crate) fn rule_text(rule: &Rule) -> RuleText {
             serde_json::from_str(json).unwrap_or_else(|_| serde_json::Value::String(json.clone()));
         (name.clone(), value)
     });
-    RuleText {
+    let mut text = RuleText {
+        json: None,
         id: rule.id.clone(),
         title: rule.title.clone(),
         name: rule.name.clone(),
@@ -363,7 +369,9 @@ pub(crate) fn rule_text(rule: &Rule) -> RuleText {
         falsepositives: rule.falsepositives.clone(),
         scope: rule.scope.clone(),
         custom: custom.collect(),
-    }
+    };
+    text.json = to_raw_value(&text).ok();
+    text
 }
 
 #[cfg(test)]

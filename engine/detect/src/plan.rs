@@ -149,7 +149,7 @@ pub struct Plan {
     tests: Tests,
     options: Options,
     fields: Arc<Fields>,
-    hash: String,
+    hash: Arc<str>,
 }
 
 const CLASSES: [RecordClass; 4] = [
@@ -246,6 +246,11 @@ impl Plan {
 
     /// Hash of the ruleset, hex: the same for the same rules in any order of files.
     pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The same, shared with all alerts.
+    pub(crate) fn shared_hash(&self) -> &Arc<str> {
         &self.hash
     }
 
@@ -495,7 +500,7 @@ impl Compiler {
             }
         }
         Plan {
-            hash: hash(&self.rules),
+            hash: hash(&self.rules).into(),
             rules: self.rules,
             facts: self.facts,
             names: self.names,

@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use event::{Decoder, Fault, Fields, ProcessCache, Profile, Slot, ValueKind, ViewKind};
+use foldhash::fast::FixedState;
 use sigma::{
     Condition, Field, Item, Matcher, Part, Pattern, Quantifier, Regex, Rule, Search, SelectionIdx,
 };
+use smallvec::SmallVec;
 
 use crate::Line;
 use crate::date;
@@ -27,7 +29,7 @@ use crate::text::{Unit, representative, units};
 /// The slots of a rule's fields in one kind of views; `None` for a field that nothing feeds there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    slots: HashMap<Arc<str>, Option<Slot>>,
+    slots: HashMap<Arc<str>, Option<Slot>, FixedState>,
     keywords: Option<Slot>,
 }
 
@@ -234,16 +236,13 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
         self.condition(&self.rule.detection.condition)
     }
 
-    /// Which values made the selections hold that the condition asks for; empty where the rule does not
-    /// match.
+    /// Which values made the selections hold that the condition asks for, where the rule matches the view.
     pub(crate) fn explain(&self) -> Vec<Hit<'r>> {
         let mut hits = Vec::new();
-        if self.matches() {
-            let mut asked = BTreeSet::new();
-            positive(&self.rule.detection.condition, true, &mut asked);
-            for selection in asked {
-                self.search(self.search_of(selection), selection, &mut Some(&mut hits));
-            }
+        let mut asked = BTreeSet::new();
+        positive(&self.rule.detection.condition, true, &mut asked);
+        for selection in asked {
+            self.search(self.search_of(selection), selection, &mut Some(&mut hits));
         }
         hits
     }
@@ -298,14 +297,19 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
         selection: SelectionIdx,
         hits: &mut Option<&mut Vec<Hit<'r>>>,
     ) -> bool {
+        // Only the native view has arrays.
+        if self.subject.kind != ViewKind::Native {
+            return self.all_hold(items, None, selection, hits);
+        }
         let before = hits.as_ref().map_or(0, |hits| hits.len());
         let holds =
             by_array(items, self.subject.kind)
                 .into_iter()
                 .all(|(array, items)| match array {
-                    None => self.all_hold(&items, None, selection, hits),
+                    None => self.all_hold(items, None, selection, hits),
                     Some(array) => self.elements(array, &items).into_iter().any(|element| {
-                        self.all_hold(&items, Some(Scope { array, element }), selection, hits)
+                        let scope = Some(Scope { array, element });
+                        self.all_hold(items.iter().copied(), scope, selection, hits)
                     }),
                 });
         if let Some(hits) = hits
@@ -318,14 +322,14 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
 
     fn all_hold(
         &self,
-        items: &[&'r Item],
+        items: impl IntoIterator<Item = &'r Item>,
         scope: Option<Scope<'r>>,
         selection: SelectionIdx,
         hits: &mut Option<&mut Vec<Hit<'r>>>,
     ) -> bool {
         let before = hits.as_ref().map_or(0, |hits| hits.len());
         let holds = items
-            .iter()
+            .into_iter()
             .all(|item| self.item(item, scope, selection, hits));
         if let Some(hits) = hits
             && !holds
@@ -373,50 +377,51 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
         hits: &mut Option<&mut Vec<Hit<'r>>>,
     ) -> bool {
         let values = self.values(&item.field, scope);
-        let mut found = Vec::new();
+        let before = hits.as_ref().map_or(0, |hits| hits.len());
+        let explains = hits.is_some();
         let mut hold = |matcher: &'r Matcher| {
             let value = match self.matcher(item, matcher, &values, scope) {
                 Held::No => return false,
                 Held::Missing => None,
                 Held::By(value) => Some(value),
             };
-            found.push(Hit {
-                selection,
-                item,
-                matcher: Some(matcher),
-                value,
-            });
+            if let Some(hits) = hits {
+                hits.push(Hit {
+                    selection,
+                    item,
+                    matcher: Some(matcher),
+                    value,
+                });
+            }
             true
         };
         let mut matchers = item.matchers.iter();
         let found_any_or_all = match item.quantifier {
             Quantifier::All => matchers.all(hold),
-            Quantifier::Any if hits.is_none() => matchers.any(hold),
             // To explain, every matcher that holds counts.
-            Quantifier::Any => matchers.filter(|matcher| hold(matcher)).count() > 0,
+            Quantifier::Any if explains => matchers.filter(|matcher| hold(matcher)).count() > 0,
+            Quantifier::Any => matchers.any(hold),
         };
         let holds = found_any_or_all != item.negated;
         if let Some(hits) = hits
-            && holds
+            && (item.negated || !holds)
         {
-            if item.negated {
-                found = vec![Hit {
-                    selection,
-                    item,
-                    matcher: None,
-                    value: values.first().copied(),
-                }];
-            }
-            hits.append(&mut found);
+            hits.truncate(before);
+            hits.extend(holds.then(|| Hit {
+                selection,
+                item,
+                matcher: None,
+                value: values.first().copied(),
+            }));
         }
         holds
     }
 
     /// Indices of a field's values; below the array that is judged element by element only those of the
     /// element.
-    fn values(&self, field: &Field, scope: Option<Scope<'_>>) -> Vec<usize> {
+    fn values(&self, field: &Field, scope: Option<Scope<'_>>) -> SmallVec<[usize; 8]> {
         let Some(slot) = self.names.slot(field) else {
-            return Vec::new();
+            return SmallVec::new();
         };
         let within = scope.filter(|scope| array_of(field, self.subject.kind) == Some(scope.array));
         let values = self.subject.values.iter().enumerate();

@@ -71,29 +71,30 @@ impl Why {
             limit,
             ..Self::default()
         };
+        let judge = Fast {
+            tests: plan.tests(),
+            last: RefCell::default(),
+        };
         for view in views {
             // Less than this holds no match.
             if !why.views.is_empty() && why.bytes + 100 > why.limit {
                 why.truncated = true;
                 break;
             }
-            why.add_view(plan, rule, view);
+            why.add_view(plan, rule, view, &judge);
         }
         why
     }
 
-    fn add_view(&mut self, plan: &Plan, rule: RuleIdx, subject: Subject<'_>) {
+    fn add_view(&mut self, plan: &Plan, rule: RuleIdx, subject: Subject<'_>, judge: &Fast<'_>) {
         let walk = Walk {
             rule: plan.rule(rule),
             names: plan.names(rule),
             subject,
-            judge: &Fast {
-                tests: plan.tests(),
-                last: RefCell::default(),
-            },
+            judge,
         };
         let mut shown_view = WhyView {
-            view: view_name(subject.kind).into(),
+            view: view_name(subject.kind),
             record: subject.source.path(subject.node),
             selections: Vec::new(),
         };
@@ -101,7 +102,7 @@ impl Why {
         let hits = walk.explain();
         let name_of = |hit: &Hit<'_>| {
             let selections = &walk.rule.detection.selections;
-            selections[hit.selection.0 as usize].name.to_string()
+            &*selections[hit.selection.0 as usize].name
         };
         // Every selection shows one match before any shows a second, so that the limit hides none of them.
         let is_first = |at: usize| {
@@ -129,7 +130,7 @@ impl Why {
             match known {
                 Some(selection) => selection.matches.push(found),
                 None => shown_view.selections.push(WhySelection {
-                    name,
+                    name: name.to_owned(),
                     matches: vec![found],
                 }),
             }

@@ -1,6 +1,7 @@
 //! The normalised event: what the rest of the engine reads of one line.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::fill::Views;
 use crate::lineage;
@@ -361,20 +362,28 @@ impl<'a> Event<'a> {
     }
 
     fn path_of(&self, node: u32) -> String {
-        let mut parts = vec![];
-        let mut at = node;
-        while let Some(parent) = self.parent_of(at) {
-            parts.push(self.step(parent, at));
-            at = parent;
-        }
-        let mut path = String::new();
-        for part in parts.iter().rev() {
-            if !path.is_empty() && !part.starts_with('[') {
+        let mut path = String::with_capacity(32);
+        self.write_path(node, &mut path);
+        path
+    }
+
+    fn write_path(&self, node: u32, path: &mut String) {
+        let Some(parent) = self.parent_of(node) else {
+            return;
+        };
+        self.write_path(parent, path);
+        let key = self.normal.node(node).key;
+        if key != Span::NONE {
+            if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(part);
+            path.push_str(&String::from_utf8_lossy(self.bytes(key)));
+            return;
         }
-        path
+        let mut elements = self.normal.tape.children(parent);
+        if let Some(index) = elements.position(|element| element == node) {
+            write!(path, "[{index}]").expect("a string takes any text");
+        }
     }
 
     /// The container that a node lies in, or was added to.
@@ -390,18 +399,5 @@ impl<'a> Event<'a> {
                 .find(|extra| (extra.nodes.0..extra.nodes.1).contains(&node))?;
             Some(added.parent)
         })
-    }
-
-    fn step(&self, parent: u32, node: u32) -> String {
-        let key = self.normal.node(node).key;
-        if key != Span::NONE {
-            return String::from_utf8_lossy(self.bytes(key)).into_owned();
-        }
-        let index = self
-            .normal
-            .tape
-            .children(parent)
-            .position(|element| element == node);
-        index.map_or_else(String::new, |index| format!("[{index}]"))
     }
 }

@@ -194,7 +194,7 @@ impl Sink {
             ("ce_time", Some(alert.time.as_str())),
             ("content-type", Some("application/json")),
             ("rule_id", Some(alert.rule_key())),
-            ("severity", Some(alert.level.as_str())),
+            ("severity", Some(alert.level)),
             ("ruleset", Some(ruleset.hash())),
             ("ruleset_loaded", Some(loaded.as_str())),
             ("source_topic", Some(topic)),
