@@ -69,7 +69,11 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
                 break;
             }
             Err(Trouble::Reading(error)) => unread.push(format!("{}: {error}", file.display())),
-            Err(Trouble::Writing(error)) => return Err(error),
+            Err(Trouble::Writing(error)) => {
+                // What was found before stands in any case.
+                scanner.write().ok();
+                return Err(error);
+            }
         }
     }
     read = read && scanner.write()?;
@@ -303,7 +307,8 @@ impl Scanner {
                     text.push(b'\n');
                 }
                 Output::Table => {
-                    writeln!(text, "{}", show::alert(&alert, self.paint)).expect("memory takes all")
+                    writeln!(text, "{}", show::alert(&alert, self.paint))
+                        .expect("memory takes all");
                 }
                 Output::Json => self.all.push(alert),
             }

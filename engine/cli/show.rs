@@ -16,7 +16,7 @@ pub(crate) fn alert(alert: &Alert, paint: Paint) -> String {
     let mut block = format!(
         "{} {} {} on {}\n",
         paint.faint(&alert.time),
-        paint.level(&alert.level),
+        paint.level(alert.level),
         paint.bold(&text(alert.title())),
         paint.bold(&host)
     );

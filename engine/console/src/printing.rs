@@ -234,7 +234,7 @@ impl Paint {
 
 /// Writes to standard output, at once. `false`: nobody reads any more (a closed pipe), and the caller should
 /// end quietly. Anything else that keeps the text from its reader, such as a full disk, is an error.
-pub fn out(text: impl AsRef<[u8]>) -> io::Result<bool> {
+pub fn out(text: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_ref())
@@ -250,7 +250,7 @@ pub fn out(text: impl AsRef<[u8]>) -> io::Result<bool> {
 }
 
 /// Writes JSON to standard output as [`out`] does, escaped where a terminal shows it.
-pub fn out_json(json: impl AsRef<[u8]>) -> io::Result<bool> {
+pub fn out_json(json: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<bool> {
     if io::stdout().is_terminal() {
         out(&*escaped_json(&String::from_utf8_lossy(json.as_ref())))
     } else {
