@@ -248,7 +248,7 @@ fn each_limit_of_an_alert_is_reached_as_it_is_set_and_flagged() {
     let [alert] = &alerts[..] else {
         panic!("one alert, not {}", alerts.len())
     };
-    assert_eq!((&*alert.level, alert.alerts_left_out), ("high", Some(1)));
+    assert_eq!((alert.level, alert.alerts_left_out), ("high", Some(1)));
     assert_eq!(tight.take_counts().alerts_dropped.len(), 1);
     // The first match stands in `why` in any case.
     assert!(alert.why_truncated);
