@@ -22,7 +22,7 @@ use crate::Line;
 use crate::date;
 use crate::matcher::{Test, Text, address, compare};
 use crate::number::{Decimal, canonical_if_other};
-use crate::plan::{Plan, RuleIdx};
+use crate::route::route;
 use crate::subject::{Subject, has_text};
 use crate::text::{Unit, representative, units};
 
@@ -653,55 +653,68 @@ fn same_case(text: &[u8], cased: bool) -> Vec<Unit> {
 }
 
 /// Evaluates lines by the reference evaluator alone: what [`Detector`](crate::Detector) must agree with. Slow.
+///
+/// It shares nothing with any plan: it extracts everything from a line, without the fast path.
 #[derive(Debug)]
 pub struct Reference {
-    plan: Arc<Plan>,
-    judges: Vec<Slow>,
+    rules: Vec<Meant>,
     decoder: Decoder,
 }
 
+/// A rule, and what it takes to evaluate it.
+#[derive(Debug)]
+struct Meant {
+    rule: Rule,
+    kind: ViewKind,
+    names: Names,
+    judge: Slow,
+}
+
 impl Reference {
-    /// For the rules of this plan.
-    pub fn new(plan: Arc<Plan>, profile: Arc<Profile>) -> Self {
+    /// For these rules; those whose log source no view feeds match nothing.
+    pub fn new(rules: Vec<Rule>, profile: Arc<Profile>) -> Self {
+        let mut fields = Fields::default();
+        for kind in ViewKind::ALL {
+            // All that has a text is extracted, whether rules read it or not.
+            fields.want_keywords(kind);
+        }
+        let fed = rules
+            .into_iter()
+            .filter_map(|rule| Some((route(&rule.logsource).ok()?, rule)));
+        let rules = fed
+            .map(|(kind, rule)| Meant {
+                names: Names::resolve(&rule, kind, &mut fields),
+                judge: Slow::new(&rule),
+                kind,
+                rule,
+            })
+            .collect();
         Self {
-            judges: plan.rules().iter().map(|rule| Slow::new(rule)).collect(),
-            decoder: Decoder::new(profile, plan.fields()),
-            plan,
+            rules,
+            decoder: Decoder::new(profile, Arc::new(fields)).with_fast_path(false),
         }
     }
 
-    /// The rules that match any view of the line, in order.
+    /// The keys of the rules that match any view of the line.
     pub fn run(
         &mut self,
         line: &Line<'_>,
         cache: &mut ProcessCache,
-    ) -> Result<Vec<RuleIdx>, Fault> {
+    ) -> Result<BTreeSet<&str>, Fault> {
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
-        let mut found = BTreeSet::new();
-        for view in event.views() {
-            let subject = Subject::new(&event, view);
-            found.extend(self.plan.reference_matches(&subject, &self.judges));
-        }
-        Ok(found.into_iter().collect())
-    }
-}
-
-impl Plan {
-    /// The rules that the reference evaluator finds to match the view. `judges`: one for each rule.
-    pub(crate) fn reference_matches(&self, subject: &Subject<'_>, judges: &[Slow]) -> Vec<RuleIdx> {
-        let rules = (0..).map(RuleIdx).zip(judges);
-        let fed = rules.filter(|(rule, _)| self.facts(*rule).view == subject.kind);
-        fed.filter(|(rule, judge)| {
-            let (rule, names) = (self.rule(*rule), self.names(*rule));
-            Walk {
-                rule,
-                names,
-                subject: *subject,
-                judge: *judge,
-            }
-            .matches()
-        })
-        .map(|(rule, _)| rule)
-        .collect()
+        let matches = |meant: &&Meant| {
+            let mut views = event.views().iter().filter(|view| view.kind == meant.kind);
+            views.any(|view| {
+                Walk {
+                    rule: &meant.rule,
+                    names: &meant.names,
+                    subject: Subject::new(&event, view),
+                    judge: &meant.judge,
+                }
+                .matches()
+            })
+        };
+        let found = self.rules.iter().filter(matches);
+        Ok(found.map(|meant| meant.rule.key()).collect())
     }
 }
