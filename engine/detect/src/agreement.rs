@@ -1,5 +1,7 @@
 //! The plan against the reference evaluator, on generated rules and views and on seeds of trouble: whatever is
-//! switched on or off, both find the same rules.
+//! switched on or off, both find the same rules. Views are made by hand; [`lines`] goes through the decoder.
+
+mod lines;
 
 use event::{Fields, RecordClass, ValueKind, ViewKind};
 use proptest::prelude::*;
