@@ -142,10 +142,12 @@ const DLQ_LIST_EXAMPLES: &str = "Examples:
 const DLQ_REPLAY_EXAMPLES: &str =
     "Letters stay where they are: the same replay again sends the same lines again, and gives
 alerts of the same ids. A letter that was cut, too large for its topic, is not sent.
+Stopped by Ctrl-C, --limit or a fault it tells the --from to go on with.
 
 Examples:
   pythia dlq replay --config pythia.toml --reason oversize --since 24h --dry-run
   pythia dlq replay --config pythia.toml --reason oversize --since 24h --rate 200
+  pythia dlq replay --config pythia.toml --reason oversize --rate 200 --from 0:4711,1:0
   pythia dlq replay --config pythia.toml --to laurel.mended";
 
 const TOPICS_EXAMPLES: &str = "Examples:
@@ -272,6 +274,9 @@ pub(crate) struct Letters {
     /// Only letters written before then
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
+    /// Offsets to start at, as the command before told them; other partitions are read from --since on
+    #[arg(long, value_name = "PARTITION:OFFSET,..", value_delimiter = ',', value_parser = position)]
+    pub(crate) from: Vec<(i32, i64)>,
     /// Most records read from the topic, of whatever reason
     #[arg(long, value_name = "LINES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
@@ -345,6 +350,15 @@ pub(crate) struct Doctor {
     /// Newest lines of each input partition that are looked at for their hosts
     #[arg(long, value_name = "LINES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(crate) sample: u32,
+}
+
+/// `PARTITION:OFFSET`.
+fn position(text: &str) -> Result<(i32, i64), String> {
+    let parsed = text.split_once(':').and_then(|(partition, offset)| {
+        let offset = offset.parse::<i64>().ok().filter(|offset| *offset >= 0)?;
+        Some((partition.parse().ok()?, offset))
+    });
+    parsed.ok_or_else(|| "write a partition and an offset in it, such as 0:4711".to_owned())
 }
 
 /// From a second to five minutes.

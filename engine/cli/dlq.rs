@@ -1,5 +1,6 @@
 //! `pythia dlq`: what lies on the dead-letter topic, and sending it back.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -74,15 +75,21 @@ fn replay(common: &Common, replay: &DlqReplay) -> Result<Exit> {
         let topic = &options.dead_letters;
         err(&extent(topic, &replayed.extent, selection.limit));
     }
+    let go_on = format!("go on with --from {}", from(&replayed.extent));
     if let Some(fault) = replayed.fault {
-        return Err(anyhow::Error::from(fault).context("not all letters were sent"));
+        let context = format!("not all letters were sent; {go_on}");
+        return Err(anyhow::Error::from(fault).context(context));
     }
     if let Some(error) = replayed.error {
         let failed = count(replayed.failed, "letter");
-        return Err(anyhow::Error::from(error).context(format!("{failed} not delivered")));
+        let context = format!("{failed} not delivered; {go_on}");
+        return Err(anyhow::Error::from(error).context(context));
     }
     if replayed.stopped {
-        anyhow::bail!("stopped by a signal; not all letters were read");
+        anyhow::bail!("stopped by a signal; {go_on}");
+    }
+    if !(common.quiet || how.dry_run || replayed.extent.limited) {
+        err(&format!("for letters still to come {go_on}\n"));
     }
     let refused = !replayed.refused.is_empty();
     Ok(if refused { Exit::Findings } else { Exit::Ok })
@@ -103,7 +110,15 @@ fn selection(common: &Common, letters: &Letters) -> Result<(Options, Selection)>
             Failure::Usage(format!("{flag} {text:?}: {help}"))
         }),
     };
+    let mut from = BTreeMap::new();
+    for (partition, offset) in &letters.from {
+        if from.insert(*partition, *offset).is_some() {
+            let mistake = format!("--from: partition {partition} stands there twice");
+            return Err(Failure::Usage(mistake).into());
+        }
+    }
     let selection = Selection {
+        from,
         reasons: letters.reason.clone(),
         since_ms: time("--since", &letters.since)?,
         until_ms: time("--until", &letters.until)?,
@@ -120,17 +135,23 @@ fn now_ms() -> i64 {
 }
 
 fn extent(topic: &str, extent: &Extent, limit: u64) -> String {
-    let Extent {
-        read,
-        selected,
-        limited,
-    } = *extent;
-    let topic = escaped(topic);
-    let mut text = format!("{topic}: {}, {selected} selected\n", count(read, "record"));
-    if limited {
-        text += &format!("--limit {limit} was reached: more lies there\n");
+    let (topic, records) = (escaped(topic), count(extent.read, "record"));
+    let mut text = format!("{topic}: {records}, {} selected\n", extent.selected);
+    if extent.limited {
+        let from = from(extent);
+        text +=
+            &format!("--limit {limit} was reached: more lies there; go on with --from {from}\n");
     }
     text
+}
+
+/// Where to go on, as `--from` takes it.
+fn from(extent: &Extent) -> String {
+    let next = extent.next.iter();
+    let next: Vec<String> = next
+        .map(|(partition, offset)| format!("{partition}:{offset}"))
+        .collect();
+    next.join(",")
 }
 
 fn text(overview: &Overview) -> String {
@@ -219,6 +240,7 @@ fn json(topic: &str, overview: &Overview) -> Value {
         "read": overview.extent.read,
         "selected": overview.extent.selected,
         "limit_reached": overview.extent.limited,
+        "next": from(&overview.extent),
         "reasons": reasons.collect::<Vec<_>>(),
         "sources": sources.collect::<Vec<_>>(),
     })
@@ -254,6 +276,7 @@ fn sent_json(replayed: &Replayed, dry_run: bool) -> Value {
         "read": replayed.extent.read,
         "selected": replayed.extent.selected,
         "limit_reached": replayed.extent.limited,
+        "next": from(&replayed.extent),
         "sent": replayed.sent,
         "bytes": replayed.bytes,
         "refused": refused,

@@ -110,6 +110,7 @@ fn refused(source: &impl Display) -> anyhow::Error {
 pub(crate) fn operator_error(error: OperatorError) -> anyhow::Error {
     match error {
         OperatorError::Client { source } => refused(&source),
+        beyond @ OperatorError::NoOffset { .. } => Failure::Usage(beyond.to_string()).into(),
         other => other.into(),
     }
 }

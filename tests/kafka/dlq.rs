@@ -264,25 +264,15 @@ fn filters_rate_limit_and_dry_run_of_a_replay() {
     );
 
     // Stopped by a signal it waits for what it has sent, and says so.
-    let mut slow = setting.command(&["dlq", "replay", "--rate", "5", "--output", "json"], "");
-    let slow = slow
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("pythia starts");
-    thread::sleep(Duration::from_secs(3));
-    let pid = slow.id().to_string();
-    Command::new("kill")
-        .args(["-TERM", &pid])
-        .status()
-        .expect("kill runs");
-    let stopped = slow.wait_with_output().expect("pythia ends");
-    let told: Value = serde_json::from_slice(&stopped.stdout).expect("JSON");
+    let mut slow = setting.command(&["dlq", "replay", "--rate", "5"], "");
+    let (code, told, _) = interrupted(&mut slow, "-TERM", |_| {
+        thread::sleep(Duration::from_secs(3));
+    });
     let sent = told["sent"][&setting.input]
         .as_u64()
         .expect("some are sent");
     assert_eq!(
-        (stopped.status.code(), &told["stopped"]),
+        (code, &told["stopped"]),
         (Some(3), &true.into()),
         "{told:#}"
     );
@@ -306,6 +296,230 @@ fn filters_rate_limit_and_dry_run_of_a_replay() {
         (Some(1), &1.into()),
         "{done:#}"
     );
+}
+
+/// Puts letters on a topic of dead letters, taking turns between two partitions.
+fn put_letters(broker: &Broker, setting: &Setting, letters: &[(&str, Vec<u8>)]) {
+    let producer = fleet::producer(broker);
+    for (partition, (code, value)) in (0..2).cycle().zip(letters) {
+        let header = |key, value| Header {
+            key,
+            value: Some(value),
+        };
+        let headers = OwnedHeaders::new()
+            .insert(header("pythia.error.code", *code))
+            .insert(header("pythia.source.topic", setting.input.as_str()));
+        let record = BaseRecord::<str, [u8]>::to(&setting.dead_letters)
+            .partition(partition)
+            .payload(value);
+        producer
+            .send(record.headers(headers))
+            .map_err(|(error, _)| error)
+            .expect("it is queued");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+}
+
+/// The values on a topic, in order of their content.
+fn values(broker: &Broker, topic: &str) -> Vec<Vec<u8>> {
+    let records = fleet::read_all(broker, topic).into_iter();
+    let mut values: Vec<Vec<u8>> = records.map(|record| record.value).collect();
+    values.sort();
+    values
+}
+
+/// Waits until the process handles SIGTERM, which is before it reads anything.
+fn wait_until_handled(pid: u32) {
+    const TERM: u64 = 1 << (15 - 1);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let handled = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))?;
+        Some(u64::from_str_radix(caught.trim(), 16).ok()? & TERM != 0)
+    };
+    while handled() != Some(true) {
+        assert!(Instant::now() < deadline, "SIGTERM is not handled");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts a replay, sends it a signal when it is time, and gives what it tells.
+fn interrupted(
+    command: &mut Command,
+    signal: &str,
+    wait: impl FnOnce(u32),
+) -> (Option<i32>, Value, String) {
+    let child = command
+        .args(["--output", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pythia starts");
+    wait(child.id());
+    let pid = child.id().to_string();
+    Command::new("kill")
+        .args([signal, &pid])
+        .status()
+        .expect("kill runs");
+    let output = child.wait_with_output().expect("pythia ends");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    let told = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), told, err)
+}
+
+/// Ended by a limit, by a signal or by a failure, a replay says where to go on; going on there, every letter is
+/// sent once, or where one failed at least once.
+#[test]
+fn a_replay_goes_on_where_it_ended() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "goon");
+    setting.dead_letters = "goon.two-partitions".into();
+    broker.create_topic(&setting.dead_letters, 2, &[]);
+    let letter = |n: usize| {
+        let code = if n.is_multiple_of(3) {
+            "oversize"
+        } else {
+            "no_event"
+        };
+        (code, format!("{n:04}").into_bytes())
+    };
+    let letters: Vec<_> = (0..61).map(letter).collect();
+    put_letters(broker, &setting, &letters);
+    let of = |code: &str| -> Vec<Vec<u8>> {
+        let chosen = letters.iter().filter(|letter| letter.0 == code);
+        chosen.map(|letter| letter.1.clone()).collect()
+    };
+    let replay = |more: &[&str]| setting.command(&[&["dlq", "replay"], more].concat(), "");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+
+    // By a limit, again and again: it counts from where the reading starts.
+    let mut from = "0:0".to_owned();
+    for round in 1.. {
+        let more = ["--reason", "no_event", "--limit", "25", "--from", &from];
+        let (code, told, err) = ran(&mut replay(&more));
+        assert_eq!(code, Some(0), "{told:#} {err}");
+        from = text(&told["next"]);
+        assert!(
+            err.contains(&format!("go on with --from {from}\n")),
+            "{err}"
+        );
+        if told["limit_reached"] == false {
+            assert_eq!((round, from.as_str()), (3, "0:31,1:30"), "{told:#}");
+            break;
+        }
+        assert_eq!(told["read"], 25);
+    }
+    assert_eq!(values(broker, &setting.input), of("no_event"));
+    // Nothing is left, until something comes.
+    let (_, told, _) = ran(&mut replay(&["--from", &from]));
+    assert_eq!(
+        (&told["read"], &told["next"]),
+        (&0.into(), &from.clone().into())
+    );
+
+    // By Ctrl-C in the middle of sending.
+    let other = "goon.other";
+    broker.create_topic(other, 1, &[]);
+    let more = ["--reason", "oversize", "--to", other];
+    let slow = [&more[..], &["--rate", "1"]].concat();
+    let (code, told, err) = interrupted(&mut replay(&slow), "-INT", |_| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while values(broker, other).is_empty() {
+            assert!(Instant::now() < deadline, "nothing is sent");
+        }
+    });
+    from = text(&told["next"]);
+    assert_eq!(
+        (code, &told["stopped"]),
+        (Some(3), &true.into()),
+        "{told:#}"
+    );
+    assert!(
+        err.contains(&format!("stopped by a signal; go on with --from {from}")),
+        "{err}"
+    );
+    let sent = values(broker, other).len();
+    assert!(0 < sent && sent < of("oversize").len(), "{sent}");
+    let (code, _, err) = ran(&mut replay(&[&more[..], &["--from", &from]].concat()));
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(values(broker, other), of("oversize"));
+
+    // By letters that the topic does not take: from the first of them on.
+    let narrow = "goon.narrow";
+    broker.create_topic(narrow, 1, &[("max.message.bytes", "1000")]);
+    let mut noise = 1_u32;
+    let mut random = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.to_be_bytes()[0]
+    };
+    let large: Vec<u8> = (0..5_000).map(|_| random()).collect();
+    let late = ["a", "b", "c", "d", "large", "large", "g", "h"].map(|name| match name {
+        "large" => ("late", large.clone()),
+        small => ("late", small.as_bytes().to_vec()),
+    });
+    put_letters(broker, &setting, &late);
+    let more = ["--reason", "late", "--to", narrow, "--rate", "10"];
+    let (code, told, err) = ran(&mut replay(&more));
+    assert_eq!(
+        (code, &told["failed"]),
+        (Some(3), &2.into()),
+        "{told:#} {err}"
+    );
+    // 61 letters before and one behind the other: `a` lies in partition 0, which already has 31.
+    assert_eq!(told["next"], "0:33,1:32", "{told:#}");
+    assert!(
+        err.contains("2 letters not delivered; go on with --from 0:33,1:32"),
+        "{err}"
+    );
+    let wide = ["--reason", "late", "--to", other, "--from", "0:33,1:32"];
+    let (code, told, err) = ran(&mut replay(&wide));
+    assert_eq!((code, &told["sent"][other]), (Some(0), &4.into()), "{err}");
+
+    // What cannot be a place to start at.
+    for (from, says) in [
+        ("0:99", "has no offset 99 in partition 0"),
+        ("7:0", "has no offset 0 in partition 7"),
+        ("0:1,0:2", "partition 0 stands there twice"),
+        ("0:-1", "such as 0:4711"),
+    ] {
+        let (code, _, err) = ran(&mut replay(&["--from", from]));
+        assert_eq!(code, Some(2), "{from}: {err}");
+        assert!(err.contains(says), "{from}: {err}");
+    }
+}
+
+/// Reading letters that are not selected, a replay can be stopped too.
+#[test]
+fn a_replay_that_finds_nothing_can_be_stopped() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "unselected");
+    setting.dead_letters = "unselected.two-partitions".into();
+    broker.create_topic(&setting.dead_letters, 2, &[]);
+    let letters = vec![("no_event", b"no event".to_vec()); 50_000];
+    put_letters(broker, &setting, &letters);
+    let mut command = setting.command(&["dlq", "replay", "--reason", "oversize"], "");
+    let (code, told, err) = interrupted(&mut command, "-TERM", wait_until_handled);
+    assert_eq!(
+        (code, &told["stopped"]),
+        (Some(3), &true.into()),
+        "{told:#} {err}"
+    );
+    let read = told["read"].as_u64().expect("a number");
+    assert!(read < 50_000, "{told:#}");
+    let next = told["next"].as_str().expect("a text");
+    let next = next
+        .split(',')
+        .map(|place| place.split_once(':').expect("a place").1);
+    let next: u64 = next
+        .map(|offset| offset.parse::<u64>().expect("a number"))
+        .sum();
+    assert_eq!(next, read, "{told:#}");
 }
 
 /// What cannot go back as it was, or must not go where it says, stays, is counted and told.

@@ -46,6 +46,16 @@ pub enum OperatorError {
         #[source]
         source: KafkaError,
     },
+    /// Reading cannot start there.
+    #[error("topic {topic} has no offset {offset} in partition {partition}")]
+    NoOffset {
+        /// Topic.
+        topic: String,
+        /// Partition, which may not be there at all.
+        partition: i32,
+        /// Beyond its end.
+        offset: i64,
+    },
     /// Nothing came for too long, though the end was not reached.
     #[error("topic {topic}: nothing came for {seconds} s, though its end is not reached")]
     Silent {

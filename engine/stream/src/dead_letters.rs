@@ -1,8 +1,9 @@
 //! The dead-letter topic for operators: what lies there, by reason and by source, and sending it back to the
 //! topics that it came from.
 //!
-//! Reads from a time or the beginning to the end that was found at the start, in bounded memory: counts and
-//! one short example for each reason. Nothing is committed and nothing is deleted.
+//! Reads from given offsets, a time or the beginning to the end that was found at the start, in bounded memory:
+//! counts and one short example for each reason. Nothing is committed and nothing is deleted; how far it came is
+//! told by partition, so that the next reading can go on from there.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::batch::readable;
 use crate::sink::{ATTEMPT, LEFT_OUT, OURS, VALUE_BYTES};
-use crate::{Connection, OperatorError};
+use crate::{Connection, OperatorError, Stop};
 
 mod replay;
 
@@ -47,12 +48,15 @@ pub struct Selection {
     pub since_ms: Option<i64>,
     /// Written before this time.
     pub until_ms: Option<i64>,
+    /// By partition, the offset at which reading starts. Other partitions are read from `since_ms` on, or from
+    /// their beginning.
+    pub from: BTreeMap<i32, i64>,
     /// Records that are read at most, selected or not.
     pub limit: u64,
 }
 
 /// How far the reading came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Records read.
     pub read: u64,
@@ -60,6 +64,8 @@ pub struct Extent {
     pub selected: u64,
     /// The limit ended it; more lies there.
     pub limited: bool,
+    /// By partition, all of them, the offset to go on from ([`Selection::from`]): what lies before it is done.
+    pub next: BTreeMap<i32, i64>,
 }
 
 /// One dead letter, as the engine wrote it or, on a topic that others write to, as anyone did.
@@ -162,7 +168,8 @@ pub fn list(
     let Overview {
         reasons, sources, ..
     } = &mut overview;
-    let extent = read(connection, topic, selection, |letter| {
+    let mut reading = Reading::new(connection, topic, selection)?;
+    reading.run(&Stop::new(), |letter| {
         let reason = (letter.code.to_string(), letter.stage.to_string());
         let others = (OTHERS.to_owned(), String::new());
         group(reasons, reason, others).add(letter, true);
@@ -171,7 +178,7 @@ pub fn list(
         group(sources, (name, letter.partition), others).add(letter, false);
         ControlFlow::Continue(())
     })?;
-    overview.extent = extent;
+    overview.extent = reading.extent;
     Ok(overview)
 }
 
@@ -203,67 +210,132 @@ impl Group {
     }
 }
 
-/// Reads from the selection's start to the end as it is now, and hands on what is selected.
-pub(crate) fn read(
-    connection: &Connection,
-    topic: &str,
-    selection: &Selection,
-    mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
-) -> Result<Extent, OperatorError> {
-    let fault = |source| OperatorError::Topic {
-        topic: topic.to_owned(),
-        source,
-    };
-    let (starts, mut ends) = range(connection, topic, selection.since_ms).map_err(fault)?;
-    let consumer = &connection.consumer;
-    consumer.assign(&starts).map_err(fault)?;
-    let mut extent = Extent::default();
-    let mut heard = Instant::now();
-    while !ends.is_empty() {
-        if heard.elapsed() > connection.timeout {
-            return Err(OperatorError::Silent {
-                topic: topic.to_owned(),
-                seconds: connection.timeout.as_secs(),
-            });
+/// A dead-letter topic that is read from the selection's start to the end as it was found.
+pub(crate) struct Reading<'a> {
+    connection: &'a Connection,
+    topic: &'a str,
+    selection: &'a Selection,
+    /// By partition, one behind the last record to read.
+    ends: BTreeMap<i32, i64>,
+    /// How far it came.
+    pub(crate) extent: Extent,
+}
+
+impl<'a> Reading<'a> {
+    /// Finds starts and ends, and reads nothing yet.
+    pub(crate) fn new(
+        connection: &'a Connection,
+        topic: &'a str,
+        selection: &'a Selection,
+    ) -> Result<Self, OperatorError> {
+        let fault = |source| OperatorError::Topic {
+            topic: topic.to_owned(),
+            source,
+        };
+        let (next, ends) = range(connection, topic, selection).map_err(fault)?;
+        for (&partition, &offset) in &selection.from {
+            if ends.get(&partition).is_none_or(|end| offset > *end) {
+                return Err(OperatorError::NoOffset {
+                    topic: topic.to_owned(),
+                    partition,
+                    offset,
+                });
+            }
         }
-        match consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                let Some(end) = ends.get(&message.partition()) else {
-                    continue;
-                };
-                let left = end - message.offset();
-                if left <= 1 {
-                    ends.remove(&message.partition());
-                }
-                if left < 1 {
-                    continue;
-                }
-                if extent.read == selection.limit {
-                    extent.limited = true;
-                    break;
-                }
-                extent.read += 1;
-                let letter = Letter::new(&message);
-                if selection.holds(&letter) {
-                    extent.selected += 1;
-                    if each(&letter).is_break() {
+        Ok(Self {
+            connection,
+            topic,
+            selection,
+            ends,
+            extent: Extent {
+                next,
+                ..Extent::default()
+            },
+        })
+    }
+
+    /// Hands on what is selected, until all is read, the limit is reached, `stop` is set or `each` breaks off:
+    /// its letter then counts as not done.
+    pub(crate) fn run(
+        &mut self,
+        stop: &Stop,
+        mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
+    ) -> Result<(), OperatorError> {
+        let fault = |source| OperatorError::Topic {
+            topic: self.topic.to_owned(),
+            source,
+        };
+        let consumer = &self.connection.consumer;
+        consumer
+            .assign(&self.assignment().map_err(fault)?)
+            .map_err(fault)?;
+        let mut heard = Instant::now();
+        while self.has_more() && !stop.is_set() {
+            if heard.elapsed() > self.connection.timeout {
+                return Err(OperatorError::Silent {
+                    topic: self.topic.to_owned(),
+                    seconds: self.connection.timeout.as_secs(),
+                });
+            }
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let Some(&end) = self.ends.get(&partition) else {
+                        continue;
+                    };
+                    if offset >= end {
+                        self.extent.next.insert(partition, end);
+                        continue;
+                    }
+                    if self.extent.read == self.selection.limit {
+                        self.extent.limited = true;
                         break;
                     }
+                    self.extent.read += 1;
+                    let letter = Letter::new(&message);
+                    if self.selection.holds(&letter) {
+                        self.extent.selected += 1;
+                        if each(&letter).is_break() {
+                            break;
+                        }
+                    }
+                    self.extent.next.insert(partition, offset + 1);
+                    // Handing on may have taken its time.
+                    heard = Instant::now();
                 }
-                // Handing on may have taken its time.
-                heard = Instant::now();
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    if let Some(&end) = self.ends.get(&partition) {
+                        self.extent.next.insert(partition, end);
+                    }
+                    heard = Instant::now();
+                }
+                Some(Err(error)) if is_final(&error) => return Err(fault(error)),
+                // A broker that is away: it may come back in time.
+                Some(Err(_)) | None => {}
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ends.remove(&partition);
-                heard = Instant::now();
-            }
-            Some(Err(error)) if is_final(&error) => return Err(fault(error)),
-            // A broker that is away: it may come back in time.
-            Some(Err(_)) | None => {}
         }
+        consumer.unassign().map_err(fault)
     }
-    consumer.unassign().map_err(fault)?;
-    Ok(extent)
+
+    /// Whether some partition is not read to its end.
+    pub(crate) fn has_more(&self) -> bool {
+        self.open().next().is_some()
+    }
+
+    /// Partitions that are not read to their end, and where they are to be read on.
+    fn open(&self) -> impl Iterator<Item = (i32, i64)> {
+        let next = self.extent.next.iter();
+        let open = next.filter(|(partition, next)| **next < self.ends[*partition]);
+        open.map(|(partition, next)| (*partition, *next))
+    }
+
+    fn assignment(&self) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in self.open() {
+            list.add_partition_offset(self.topic, partition, Offset::Offset(next))?;
+        }
+        Ok(list)
+    }
 }
 
 impl Selection {
@@ -289,44 +361,41 @@ fn is_final(error: &KafkaError) -> bool {
     )
 }
 
-type Range = (TopicPartitionList, BTreeMap<i32, i64>);
+/// An offset by partition.
+type Offsets = BTreeMap<i32, i64>;
 
-/// Where each partition is read from, and the end of each that holds anything from there on.
-fn range(connection: &Connection, topic: &str, since_ms: Option<i64>) -> Result<Range, KafkaError> {
-    let timeout = connection.timeout;
-    let (mut starts, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
+/// Of each partition, where it is read from and its end.
+fn range(
+    connection: &Connection,
+    topic: &str,
+    selection: &Selection,
+) -> Result<(Offsets, Offsets), KafkaError> {
+    let (consumer, timeout) = (&connection.consumer, connection.timeout);
+    let (mut starts, mut ends) = (Offsets::new(), Offsets::new());
     let mut times = TopicPartitionList::new();
     for partition in partitions(connection, topic)? {
-        let (low, high) = connection
-            .consumer
-            .fetch_watermarks(topic, partition, timeout)?;
-        if low < high {
-            ends.insert(partition, high);
-            starts.add_partition_offset(topic, partition, Offset::Offset(low))?;
-            if let Some(since) = since_ms {
-                times.add_partition_offset(topic, partition, Offset::Offset(since.max(0)))?;
-            }
+        let (low, high) = consumer.fetch_watermarks(topic, partition, timeout)?;
+        let from = selection.from.get(&partition);
+        // What retention has deleted since is gone.
+        starts.insert(partition, from.map_or(low, |from| low.max(*from)));
+        ends.insert(partition, high);
+        if let Some(since) = selection.since_ms
+            && from.is_none()
+            && low < high
+        {
+            times.add_partition_offset(topic, partition, Offset::Offset(since.max(0)))?;
         }
     }
-    if times.count() == 0 {
-        return Ok((starts, ends));
-    }
-    let mut starts = TopicPartitionList::new();
-    for found in connection
-        .consumer
-        .offsets_for_times(times, timeout)?
-        .elements()
-    {
-        found.error()?;
-        let end = ends.get(&found.partition()).copied().unwrap_or(0);
-        match found.offset() {
-            Offset::Offset(offset) if offset < end => {
-                starts.add_partition_offset(topic, found.partition(), found.offset())?;
-            }
-            // All of it is older.
-            _ => {
-                ends.remove(&found.partition());
-            }
+    if times.count() > 0 {
+        for found in consumer.offsets_for_times(times, timeout)?.elements() {
+            found.error()?;
+            let end = ends[&found.partition()];
+            let start = match found.offset() {
+                Offset::Offset(offset) => offset.min(end),
+                // All of it is older.
+                _ => end,
+            };
+            starts.insert(found.partition(), start);
         }
     }
     Ok((starts, ends))

@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
-use super::{Extent, GROUPS_MAX, Letter, Selection, is_final, is_ours, partitions, read};
+use super::{Extent, GROUPS_MAX, Letter, Reading, Selection, is_final, is_ours, partitions};
 use crate::batch::readable;
 use crate::options::{Options, without_value};
 use crate::sink::ATTEMPT;
@@ -73,7 +73,8 @@ impl Refused {
 /// What became of the dead letters: `selected = sent + refused + failed`, unless it was ended early.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// How far the topic was read.
+    /// How far the topic was read. To go on from there sends what was not delivered once more, and what was sent
+    /// behind it.
     pub extent: Extent,
     /// Delivered, or to be sent in a dry run, by topic.
     pub sent: BTreeMap<String, u64>,
@@ -87,11 +88,11 @@ pub struct Replayed {
     pub error: Option<KafkaError>,
     /// The stop was set before the end.
     pub stopped: bool,
-    /// The brokers did not say whether a letter's topic is there, and it ended.
+    /// What ended it: the topic could not be read on, or the brokers did not say whether a letter's topic is there.
     pub fault: Option<OperatorError>,
 }
 
-/// Sends the selected dead letters back and waits for the delivery of all.
+/// Sends the selected dead letters back and waits for the delivery of all. An error means that nothing was sent.
 pub fn replay(
     connection: &Connection,
     options: &Options,
@@ -114,10 +115,8 @@ pub fn replay(
     let begun = Instant::now();
     let mut sent = 0;
     let mut fault = None;
-    let extent = read(connection, &options.dead_letters, selection, |letter| {
-        if stop.is_set() {
-            return ControlFlow::Break(());
-        }
+    let mut reading = Reading::new(connection, &options.dead_letters, selection)?;
+    let ended = reading.run(stop, |letter| {
         let target = match targets.of(letter, how.to.as_deref()) {
             Ok(Ok(target)) => target,
             Ok(Err(refused)) => {
@@ -130,8 +129,8 @@ pub fn replay(
             }
         };
         if how.dry_run {
-            let bytes = bytes(letter);
-            producer.context().deliveries().count(&target.topic, bytes);
+            let mut counted = producer.context().deliveries();
+            counted.count(&target.topic, Sent::new(letter).bytes);
             return ControlFlow::Continue(());
         }
         wait_until(&producer, begun + due(sent, how.rate), stop);
@@ -144,13 +143,14 @@ pub fn replay(
         producer.poll(SLICE);
     }
     let deliveries = std::mem::take(&mut *producer.context().deliveries());
-    replayed.extent = extent?;
+    replayed.stopped = stop.is_set() && reading.has_more();
+    replayed.extent = reading.extent;
+    replayed.extent.next.extend(deliveries.failed_from);
     replayed.sent = deliveries.sent;
     replayed.bytes = deliveries.bytes;
     replayed.failed = deliveries.failed;
     replayed.error = deliveries.error;
-    replayed.stopped = stop.is_set();
-    replayed.fault = fault;
+    replayed.fault = fault.or(ended.err());
     Ok(replayed)
 }
 
@@ -231,16 +231,31 @@ impl Targets<'_> {
     }
 }
 
-fn bytes(letter: &Letter<'_>) -> u64 {
-    (letter.message.payload_len() + letter.message.key_len()) as u64
+/// A letter on its way: where it lies, and the bytes of its key and value.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    partition: i32,
+    offset: i64,
+    bytes: u64,
+}
+
+impl Sent {
+    fn new(letter: &Letter<'_>) -> Self {
+        let message = letter.message;
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            bytes: (message.payload_len() + message.key_len()) as u64,
+        }
+    }
 }
 
 fn send(producer: &BaseProducer<Deliveries>, letter: &Letter<'_>, target: &Target) {
     let headers = letter.message.headers().into_iter().flat_map(readable);
     let kept = headers.filter(|header| !is_ours(header.key) || header.key == ATTEMPT);
     let headers = kept.fold(OwnedHeaders::new(), OwnedHeaders::insert);
-    let opaque = Box::new(bytes(letter));
-    let mut record = BaseRecord::with_opaque_to(&target.topic, opaque).headers(headers);
+    let sent = Sent::new(letter);
+    let mut record = BaseRecord::with_opaque_to(&target.topic, Box::new(sent)).headers(headers);
     record.partition = target.partition;
     record.key = letter.message.key();
     record.payload = letter.message.payload();
@@ -253,7 +268,7 @@ fn send(producer: &BaseProducer<Deliveries>, letter: &Letter<'_>, target: &Targe
                 record = back;
                 producer.poll(SLICE);
             }
-            Err((error, _)) => return producer.context().deliveries().fail(error),
+            Err((error, _)) => return producer.context().deliveries().fail(sent, error),
         }
     }
 }
@@ -263,6 +278,8 @@ struct Counted {
     sent: BTreeMap<String, u64>,
     bytes: u64,
     failed: u64,
+    /// By partition, the first that was not delivered.
+    failed_from: BTreeMap<i32, i64>,
     error: Option<KafkaError>,
 }
 
@@ -277,8 +294,11 @@ impl Counted {
         }
     }
 
-    fn fail(&mut self, error: KafkaError) {
+    fn fail(&mut self, sent: Sent, error: KafkaError) {
         self.failed += 1;
+        let first = self.failed_from.entry(sent.partition);
+        let first = first.or_insert(sent.offset);
+        *first = sent.offset.min(*first);
         self.error.get_or_insert(error);
     }
 }
@@ -296,12 +316,12 @@ impl Deliveries {
 impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<u64>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, bytes: Box<u64>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         match result {
-            Ok(message) => self.deliveries().count(message.topic(), *bytes),
-            Err((error, _)) => self.deliveries().fail(error.clone()),
+            Ok(message) => self.deliveries().count(message.topic(), sent.bytes),
+            Err((error, _)) => self.deliveries().fail(*sent, error.clone()),
         }
     }
 }
