@@ -1,7 +1,7 @@
 //! A fleet for the Kafka tests: recorded lines spread over hosts, `pythia` as a child process, and what
 //! came out of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,7 @@ impl Record {
     }
 }
 
-/// Everything that lies on a topic now.
+/// Everything that lies on a topic now; what comes while it is read is left out, or not.
 pub(crate) fn read_all(broker: &Broker, topic: &str) -> Vec<Record> {
     let mut config = broker.client();
     config
@@ -182,13 +182,17 @@ pub(crate) fn read_all(broker: &Broker, topic: &str) -> Vec<Record> {
         .set("fetch.message.max.bytes", "16000000")
         .set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.create().expect("a consumer needs no broker");
-    let mut open = BTreeSet::new();
+    // Ends by partition: a topic that grows may never be read to what is its end then.
+    let mut open = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
     for partition in partitions(&consumer, topic) {
         assignment
             .add_partition_offset(topic, partition, Offset::Beginning)
             .expect("a valid offset");
-        open.insert(partition);
+        let (_, end) = consumer
+            .fetch_watermarks(topic, partition, Duration::from_secs(20))
+            .expect("watermarks");
+        open.insert(partition, end);
     }
     consumer.assign(&assignment).expect("an assignment");
     let deadline = Instant::now() + Duration::from_mins(1);
@@ -199,7 +203,16 @@ pub(crate) fn read_all(broker: &Broker, topic: &str) -> Vec<Record> {
             "the end of {topic} is not reached"
         );
         match consumer.poll(Duration::from_millis(500)) {
-            Some(Ok(message)) => records.push(record(&message)),
+            Some(Ok(message)) => {
+                let record = record(&message);
+                if open
+                    .get(&record.partition)
+                    .is_some_and(|end| record.offset + 1 >= *end)
+                {
+                    open.remove(&record.partition);
+                }
+                records.push(record);
+            }
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
