@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use serde_json::Value;
@@ -639,6 +641,52 @@ fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
             ran.err
         );
     }
+}
+
+/// The disk of the service's log is full, or whoever read it has gone.
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_service() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    for format in ["human", "json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let listen = port.expect("a free port").to_string();
+        let mut service = pythia(&["run", "--brokers", "127.0.0.1:1"])
+            .env("PYTHIA__HTTP__LISTEN", &listen)
+            .env("PYTHIA__LOG__FORMAT", format)
+            .stderr(full.expect("a device"))
+            .spawn()
+            .expect("pythia runs");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut complained = false;
+        while !complained {
+            assert!(Instant::now() < deadline, "{format}: no complaint counts");
+            let ended = service.try_wait().expect("a child of ours");
+            assert_eq!(ended, None, "{format}");
+            std::thread::sleep(Duration::from_millis(20));
+            complained = metrics(&listen).is_some_and(|text| {
+                let mut lines = text.lines();
+                lines.any(|line| line.starts_with("pythia_kafka_client_errors_total{"))
+            });
+        }
+        let pid = service.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        let ended = service.wait().expect("a child of ours");
+        assert_eq!(ended.code(), Some(0), "{format}");
+    }
+}
+
+/// The text of `/metrics`, once it is there.
+fn metrics(listen: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(listen).ok()?;
+    let request = "GET /metrics HTTP/1.1\r\nHost: pythia\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub fn start(json: bool, level: &str) -> Result<(), String> {
     let filter = filter(&directives)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // What cannot be written (a full disk, a pipe that nobody reads) would be reported to stderr too, in vain
+        // and with a panic: a log that is lost must not end the program.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // A second start (in one test process) changes nothing.
     if json {
