@@ -1058,7 +1058,7 @@ fn a_slow_pipe_is_unpacked_too() {
     for byte in &packed {
         stdin.write_all(&[*byte]).expect("the pipe takes a byte");
         stdin.flush().expect("the pipe takes a byte");
-        std::thread::sleep(std::time::Duration::from_micros(200));
+        std::thread::sleep(Duration::from_micros(200));
     }
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
