@@ -93,6 +93,54 @@ fn the_readme_shows_the_rule_that_ships() {
     );
 }
 
+/// Pieces of code in a Markdown text that begin so, up to the first character that no name has.
+fn names(text: &str, begin: &str) -> Vec<String> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
+    let codes = text.split('`').skip(1).step_by(2);
+    let words = codes.flat_map(|code| code.split(|c| !is_of_name(c)));
+    let found = words.filter(|word| word.starts_with(begin));
+    found.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_operators_page_names_metrics_and_settings_that_exist() {
+    let page = read("docs/operating.md");
+    let metrics = ["telemetry.rs", "rule_costs.rs"]
+        .map(|file| read(&format!("engine/stream/src/{file}")))
+        .concat();
+    let named = names(&page, "pythia_");
+    assert!(named.len() > 20, "{named:?}");
+    // `pythia_rule_*` means all that begin so.
+    for name in named.iter().filter(|name| !name.ends_with('_')) {
+        assert!(metrics.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let sections = [
+        "kafka",
+        "output",
+        "rules",
+        "engine",
+        "process_cache",
+        "limits",
+        "http",
+        "log",
+    ];
+    let example = shell("pythia config show --output json");
+    let shown: Value = serde_json::from_slice(&example.stdout).expect("JSON");
+    let known = |key: &str| {
+        let mut settings = shown.as_array().expect("a list of settings").iter();
+        settings.any(|setting| setting["key"] == key)
+    };
+    let maps = ["kafka.librdkafka", "kafka.consumer", "kafka.producer"];
+    let mut settings = 0;
+    for section in sections {
+        for name in names(&page, &format!("{section}.")) {
+            settings += 1;
+            assert!(known(&name) || maps.contains(&name.as_str()), "{name}");
+        }
+    }
+    assert!(settings > 15, "{settings}");
+}
+
 #[test]
 fn compose_file_is_well_formed() {
     let output = Command::new("docker-compose")
