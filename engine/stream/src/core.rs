@@ -66,6 +66,8 @@ pub(crate) struct Core {
     shutdown_deadline: Duration,
     stop: Stop,
     workers: Vec<Sender<Task>>,
+    /// The worker of each partition that is ours.
+    placed: BTreeMap<PartitionId, usize>,
     /// Batches that each worker has not reported on yet.
     tasks: Vec<usize>,
     reports: Receiver<Report>,
@@ -104,6 +106,7 @@ impl Core {
             stop,
             tasks: vec![0; workers.len()],
             workers,
+            placed: BTreeMap::new(),
             reports,
             telemetry: Arc::clone(&shared.telemetry),
             shared,
@@ -188,7 +191,7 @@ impl Core {
 
     /// Hands out what is open for workers that have nothing to do; whether something stays open.
     pub(crate) fn flush_idle(&mut self) -> bool {
-        let idle = |partition: &&PartitionId| self.tasks[self.worker(**partition)] == 0;
+        let idle = |partition: &&PartitionId| self.tasks[self.placed[*partition]] == 0;
         let partitions: Vec<PartitionId> = self.open.keys().filter(idle).copied().collect();
         for partition in partitions {
             self.flush(partition);
@@ -224,6 +227,8 @@ impl Core {
             start,
             (from < start).then_some(from),
         );
+        let worker = least_laden(self.placed.values(), self.tasks.len());
+        self.placed.insert(partition, worker);
         self.tell(partition, Task::Assign(partition, self.cache_share()));
     }
 
@@ -315,6 +320,7 @@ impl Core {
         self.ends.remove(&partition);
         self.ledger.revoke(partition);
         self.tell(partition, Task::Revoke(partition));
+        self.placed.remove(&partition);
         let topic = Arc::clone(self.topics.name(partition));
         self.telemetry.revoked(&topic, partition.partition, drained);
     }
@@ -344,14 +350,12 @@ impl Core {
 
     fn apply(&mut self, report: Report) {
         match report {
-            Report::Evaluated(partition, batch, outcome, buffers) => {
-                let worker = self.worker(partition);
+            Report::Evaluated(worker, partition, batch, outcome, buffers) => {
                 self.tasks[worker] -= 1;
                 self.keep(buffers);
                 self.ledger.evaluated(partition, batch, outcome);
             }
-            Report::Warmed(partition, bytes, buffers) => {
-                let worker = self.worker(partition);
+            Report::Warmed(worker, bytes, buffers) => {
                 self.tasks[worker] -= 1;
                 self.keep(buffers);
                 self.warming_bytes -= bytes;
@@ -393,20 +397,49 @@ impl Core {
         }
     }
 
-    /// The worker of a partition.
-    fn worker(&self, partition: PartitionId) -> usize {
-        let spread = usize::try_from(partition.partition).unwrap_or(0) + partition.topic as usize;
-        spread % self.tasks.len()
-    }
-
     fn tell(&mut self, partition: PartitionId, task: Task) {
+        // None is left at the end; what was never ours needs none.
+        let Some(&worker) = self.placed.get(&partition) else {
+            return;
+        };
         if self.workers.is_empty() {
             return;
         }
-        let worker = self.worker(partition);
         self.tasks[worker] += usize::from(matches!(task, Task::Batch(_)));
         if self.workers[worker].send(task).is_err() {
             self.fault.get_or_insert(ServeError::WorkerDied);
         }
+    }
+}
+
+/// The worker that has the fewest partitions. By their numbers they would not spread: of six instances each has
+/// every sixth, the even ones or the odd ones.
+fn least_laden<'a>(placed: impl Iterator<Item = &'a usize>, workers: usize) -> usize {
+    let mut partitions = vec![0; workers];
+    for worker in placed {
+        partitions[*worker] += 1;
+    }
+    let fewest = (0..workers).min_by_key(|worker| partitions[*worker]);
+    fewest.expect("there is a worker")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_spread_over_workers_as_they_come_and_go() {
+        let mut placed: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut place = |partitions: [i32; 4]| {
+            placed.retain(|partition, _| partitions.contains(partition));
+            for partition in partitions {
+                let worker = least_laden(placed.values(), 2);
+                placed.entry(partition).or_insert(worker);
+            }
+            placed.values().filter(|worker| **worker == 0).count()
+        };
+        assert_eq!(place([0, 6, 12, 18]), 2);
+        assert_eq!(place([0, 12, 24, 30]), 2);
+        assert_eq!(place([1, 7, 24, 30]), 2);
     }
 }

@@ -220,7 +220,7 @@ fn start_workers(
         let (sender, tasks) = mpsc::channel();
         let (shared, reports) = (Arc::clone(shared), reports.clone());
         let builder = thread::Builder::new().name(format!("pythia-work-{number}"));
-        let thread = builder.spawn(move || worker::work(&shared, &tasks, &reports));
+        let thread = builder.spawn(move || worker::work(number, &shared, &tasks, &reports));
         threads.push(thread.map_err(ServeError::Thread)?);
         senders.push(sender);
     }

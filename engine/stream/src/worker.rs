@@ -32,10 +32,10 @@ pub(crate) enum Task {
 /// What comes back to the thread that owns the consumer.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// A batch is through; its records may still be on their way.
-    Evaluated(PartitionId, BatchId, Outcome, Buffers),
-    /// So many bytes of warm-up lines have been read.
-    Warmed(PartitionId, u64, Buffers),
+    /// A batch is through the worker of this number; its records may still be on their way.
+    Evaluated(usize, PartitionId, BatchId, Outcome, Buffers),
+    /// So many bytes of warm-up lines have been read by the worker of this number.
+    Warmed(usize, u64, Buffers),
     /// One record of a batch is on its topic.
     Delivered(PartitionId, BatchId),
     /// One record of a batch is not.
@@ -53,8 +53,13 @@ pub(crate) struct Shared {
     pub(crate) limits: detect::Limits,
 }
 
-/// Works until the sender of tasks is dropped.
-pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Report>) {
+/// Works until the sender of tasks is dropped; `number` is this worker's.
+pub(crate) fn work(
+    number: usize,
+    shared: &Shared,
+    tasks: &Receiver<Task>,
+    reports: &Sender<Report>,
+) {
     let ruleset = shared.rulesets.current();
     let mut worker = Worker {
         detector: detector(shared, &ruleset),
@@ -85,8 +90,8 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
             }
             Task::Batch(batch) if batch.warmup => {
                 worker.warm(&batch);
-                let (partition, bytes) = (batch.partition, batch.memory() as u64);
-                let warmed = Report::Warmed(partition, bytes, batch.into_buffers());
+                let bytes = batch.memory() as u64;
+                let warmed = Report::Warmed(number, bytes, batch.into_buffers());
                 if reports.send(warmed).is_err() {
                     return;
                 }
@@ -94,7 +99,8 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, reports: &Sender<Rep
             Task::Batch(batch) => {
                 let outcome = worker.evaluate(&batch);
                 let (partition, id) = (batch.partition, batch.id);
-                let evaluated = Report::Evaluated(partition, id, outcome, batch.into_buffers());
+                let buffers = batch.into_buffers();
+                let evaluated = Report::Evaluated(number, partition, id, outcome, buffers);
                 // The receiver goes away only at the end of the process.
                 if reports.send(evaluated).is_err() {
                     return;
