@@ -200,9 +200,16 @@ impl ProcessCache {
             let entry = self.entries.get(oldest);
             let newest_ms = self.hosts.get(entry.host).newest_ms;
             let aged = newest_ms.saturating_sub(entry.key.time_ms) > self.max_age_ms;
-            let fits = self.bytes() <= self.max_bytes;
-            if !aged && (fits || self.texts.shrink() && self.bytes() <= self.max_bytes) {
-                return;
+            if !aged {
+                while self.bytes() > self.max_bytes && self.texts.shrink() {}
+                // With the room for one chunk more, which is there already in a cache that has been full once.
+                let ahead = match self.texts.next_chunk() {
+                    chunk if chunk <= self.max_bytes / 16 => chunk,
+                    _ => 0,
+                };
+                if self.bytes() + ahead <= self.max_bytes {
+                    return;
+                }
             }
             self.order.pop_front();
             self.remove(oldest);
@@ -314,6 +321,9 @@ impl<T> Slab<T> {
             return index;
         }
         self.values.push(Some(value));
+        // So that removing takes no memory.
+        self.free
+            .reserve_exact(self.values.capacity() - self.free.len());
         u32::try_from(self.values.len() - 1)
             .expect("entries of over 100 bytes each fill memory first")
     }

@@ -41,6 +41,22 @@ pub(super) struct Variant {
 }
 
 impl Run {
+    /// Nothing was learned yet; the memory for all variants is there, so that learning takes none in service.
+    fn new() -> Self {
+        let variant = || Variant {
+            text: Vec::with_capacity(TEXT_MAX),
+            nodes: Vec::with_capacity(TEXT_MAX / 16),
+            ..Variant::default()
+        };
+        let mut spare = Vec::with_capacity(VARIANTS_MAX);
+        spare.resize_with(VARIANTS_MAX, variant);
+        Self {
+            variants: Vec::with_capacity(VARIANTS_MAX),
+            misses: 0,
+            spare,
+        }
+    }
+
     /// The variant that stands at `at`.
     #[inline]
     pub(super) fn find(&mut self, text: &[u8], at: usize) -> Option<&Variant> {
@@ -174,24 +190,18 @@ impl Anchored {
                 return;
             }
             member.run = number(self.runs.len());
-            self.runs.push(Run::default());
+            self.runs.push(Run::new());
         }
         let run = &mut self.runs[member.run as usize];
         let known = &mut run.variants;
         if known.iter().any(|variant| variant.text == text) {
             return;
         }
-        // The one found longest ago makes room, and its memory is used again.
-        let unused = if known.len() == VARIANTS_MAX {
-            known.pop()
-        } else {
-            run.spare.pop()
+        // Where all are in use, the one found longest ago makes room.
+        let unused = run.spare.pop().or_else(|| known.pop());
+        let Some(mut variant) = unused else {
+            return;
         };
-        let mut variant = unused.unwrap_or_else(|| Variant {
-            text: Vec::with_capacity(TEXT_MAX),
-            nodes: Vec::with_capacity(TEXT_MAX / 16),
-            ..Variant::default()
-        });
         variant.text.clear();
         variant.text.extend_from_slice(text);
         let back = 0_u32.wrapping_sub(number(begin));

@@ -1,8 +1,12 @@
 //! The texts of the cache's entries, in chunks: a new process costs no allocation of its own.
 //!
-//! Texts are appended; as entries go oldest first, whole chunks come free, and one of them is kept for the next.
+//! Texts are appended; as entries go oldest first, whole chunks come free and are used again: a cache that is full takes
+//! no more memory.
 
 use std::collections::VecDeque;
+
+/// Spare chunks that stay.
+const SPARE_MAX: usize = 4;
 
 /// Where a text lies.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +21,8 @@ pub(super) struct Texts {
     chunks: VecDeque<Chunk>,
     /// Number of the first chunk.
     first: u64,
-    /// Memory of a chunk that came free.
-    spare: Vec<u8>,
+    /// Memory of chunks that came free.
+    spare: Vec<Vec<u8>>,
     chunk_bytes: usize,
     bytes: usize,
 }
@@ -104,9 +108,9 @@ impl Texts {
             return;
         }
         let mut bytes = std::mem::take(&mut chunk.bytes);
-        if self.spare.capacity() == 0 && bytes.capacity() == self.chunk_bytes {
+        if bytes.capacity() == self.chunk_bytes {
             bytes.clear();
-            self.spare = bytes;
+            self.spare.push(bytes);
         } else {
             self.bytes -= bytes.capacity();
         }
@@ -116,21 +120,34 @@ impl Texts {
         }
     }
 
-    /// Gives spare memory back; whether there was any.
+    /// Gives one spare chunk back and keeps some, for times of longer texts; whether there was one to give.
     pub(super) fn shrink(&mut self) -> bool {
-        let spare = std::mem::take(&mut self.spare).capacity();
-        self.bytes -= spare;
-        spare > 0
+        if self.spare.len() <= SPARE_MAX {
+            return false;
+        }
+        let given = self.spare.pop().map_or(0, |bytes| bytes.capacity());
+        self.bytes -= given;
+        true
+    }
+
+    /// Memory that the next usual chunk takes: none if a spare one lies there.
+    pub(super) fn next_chunk(&self) -> usize {
+        if self.spare.is_empty() {
+            self.chunk_bytes
+        } else {
+            0
+        }
     }
 
     fn add_chunk(&mut self, len: usize) {
-        let mut bytes = Vec::new();
-        if len <= self.spare.capacity() {
-            bytes = std::mem::take(&mut self.spare);
+        let fits = |bytes: &Vec<u8>| bytes.capacity() >= len;
+        let bytes = if self.spare.last().is_some_and(fits) {
+            self.spare.pop().unwrap_or_default()
         } else {
-            bytes.reserve_exact(self.cost(len));
+            let bytes = Vec::with_capacity(self.cost(len));
             self.bytes += bytes.capacity();
-        }
+            bytes
+        };
         // The last one so far is closed, and may have come free before.
         if let Some(last) = self.chunks.back_mut()
             && last.used == 0
@@ -160,7 +177,7 @@ fn index(first: u64, text: Text) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Text, Texts};
+    use super::{SPARE_MAX, Text, Texts};
 
     #[test]
     fn texts_stay_what_they_are_and_memory_comes_back() {
@@ -183,7 +200,11 @@ mod tests {
         for (text, _) in kept {
             texts.remove(text);
         }
-        texts.shrink();
-        assert!(texts.bytes() <= 200, "{} bytes", texts.bytes());
+        while texts.shrink() {}
+        assert!(
+            texts.bytes() <= 64 * (SPARE_MAX + 1),
+            "{} bytes",
+            texts.bytes()
+        );
     }
 }
