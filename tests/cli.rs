@@ -1088,3 +1088,29 @@ fn commands_for_operators_want_brokers_and_times_that_mean_something() {
         assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
     }
 }
+
+/// The client would take such a port modulo 65,536, and refuse such a pattern only when it subscribes.
+#[test]
+fn brokers_and_patterns_that_mean_nothing_are_mistakes_for_every_command() {
+    for arguments in [
+        &["run"][..],
+        &["doctor"],
+        &["topics", "create"],
+        &["dlq", "list"],
+        &["dlq", "replay"],
+        &["config", "show"],
+    ] {
+        let ran = ran(pythia(arguments)
+            .env("PYTHIA__KAFKA__BROKERS", "127.0.0.1:74528")
+            .env("PYTHIA__KAFKA__INPUT", "^["));
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?}");
+        expect![[r#"
+            error: 2 mistakes in the configuration
+            PYTHIA__KAFKA__BROKERS: kafka.brokers: "127.0.0.1:74528" has no port from 1 to 65535
+              help: write host:port, such as "kafka:9092"
+            PYTHIA__KAFKA__INPUT: kafka.input: "^[" is no regular expression: unclosed character class
+              help: mend it, or name the topics
+        "#]]
+        .assert_eq(&ran.err);
+    }
+}

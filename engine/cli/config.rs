@@ -45,6 +45,7 @@ pub(crate) fn load_with(
         variables,
         flags,
         owned: stream::OWNED_PROPERTIES,
+        pattern_fault: Some(stream::pattern_fault),
         needed,
     };
     let config = settings::load(&layers, |path: &Path| std::fs::read_to_string(path)).map_err(

@@ -100,6 +100,8 @@ pub struct Layers {
     pub flags: Vec<(String, String, String)>,
     /// Raw Kafka properties that the engine decides and a user must not.
     pub owned: &'static [&'static str],
+    /// Says what is wrong with a regular expression of topics; `None`: it is not looked at.
+    pub pattern_fault: Option<fn(&str) -> Option<String>>,
     /// Settings that must not be empty, with the help for each.
     pub needed: &'static [(&'static str, &'static str)],
 }
@@ -524,6 +526,16 @@ impl Config {
             );
         }
         let input = self.list("kafka.input");
+        let pattern = input.first().filter(|topic| topic.starts_with('^'));
+        if let (Some(pattern), Some(fault_of)) = (pattern, layers.pattern_fault)
+            && let Some(fault) = fault_of(pattern)
+        {
+            mistake(
+                "kafka.input",
+                &format!("{pattern:?} is no regular expression: {fault}"),
+                "mend it, or name the topics",
+            );
+        }
         for key in ["output.alerts", "output.dead_letters"] {
             if input.iter().any(|topic| topic == self.text(key)) {
                 mistake(

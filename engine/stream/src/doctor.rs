@@ -260,9 +260,8 @@ impl Examination<'_> {
         let regex = match Regex::new(pattern) {
             Ok(regex) => regex,
             Err(error) => {
-                let found = format!("cannot be judged: {error}");
                 self.report
-                    .warn(name, found, "name the topics in kafka.input");
+                    .fail(name, error.to_string(), "mend kafka.input");
                 return Vec::new();
             }
         };

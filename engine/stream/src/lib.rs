@@ -30,6 +30,7 @@ pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
 pub use options::{
     GroupProtocol, Input, OWNED_PROPERTIES, Options, Pem, Security, Start, builtin_features,
+    pattern_fault,
 };
 pub use ruleset::{Idle, Reload, Ruleset, Rulesets};
 pub use serve::{PartitionSummary, ServeError, Stop, serve};

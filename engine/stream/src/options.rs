@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
+use regex_automata::meta::Regex;
 
 /// librdkafka properties that the engine decides. Raw settings must not touch them: offsets, start and
 /// delivery rest on them.
@@ -314,6 +315,31 @@ fn apply(config: &mut ClientConfig, raw: &[(String, String)]) {
     }
 }
 
+/// What is wrong with a regular expression of topics: the client's word, which subscribes by it, or ours, by which
+/// the doctor finds the same topics.
+pub fn pattern_fault(pattern: &str) -> Option<String> {
+    if let Err(error) = Regex::new(pattern) {
+        let cause = error.syntax_error().map(ToString::to_string);
+        let cause = cause.unwrap_or_else(|| error.to_string());
+        // Lines above show where it is, which a pattern of one line does not need.
+        let last = cause.lines().last().unwrap_or_default();
+        return Some(last.trim_start_matches("error: ").to_owned());
+    }
+    // The client reads lists of patterns, split at commas, without being started.
+    if pattern.contains(',') {
+        return None;
+    }
+    let mut config = ClientConfig::new();
+    match config
+        .set("topic.blacklist", pattern)
+        .create_native_config()
+    {
+        Err(KafkaError::ClientConfig(_, said, ..)) => Some(said),
+        Err(error) => Some(error.to_string()),
+        Ok(_) => None,
+    }
+}
+
 /// What librdkafka was built with, such as `ssl` and `zstd`.
 pub fn builtin_features() -> Vec<String> {
     let native = ClientConfig::new().create_native_config();
@@ -362,6 +388,21 @@ mod tests {
     fn raw(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         let pairs = pairs.iter();
         pairs.map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    #[test]
+    fn a_pattern_is_judged_by_the_client_and_by_us() {
+        for good in ["^laurel", "^laurel-.{1,3}$", "^(a|b)[0-9]+$"] {
+            assert_eq!(pattern_fault(good), None);
+        }
+        for wrong in ["^[", "^(", "^a{3,1}", "^(?:a|b)", "^(?i)laurel", r"^(a)\1"] {
+            let fault = pattern_fault(wrong).expect(wrong);
+            assert!(!fault.contains('\n'), "{fault}");
+        }
+        assert_eq!(
+            pattern_fault("^[").as_deref(),
+            Some("unclosed character class")
+        );
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
 pub(super) const KEYS: &[Key] = &[
     Key {
         path: "kafka.brokers",
-        kind: Kind::List,
+        kind: Kind::Brokers,
         default: None,
         secret: false,
         about: "Brokers to ask first. Needed by `pythia run`.",

@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// Some texts: an array, or one text with commas.
     List,
+    /// Some `host:port`: an array, or one text with commas.
+    Brokers,
     /// A list of topics, or one text that starts with `^`: a regular expression of topics.
     Topics,
     /// A whole number, from and to.
@@ -103,6 +105,7 @@ pub(super) fn parse(kind: Kind, raw: &Raw) -> Result<Value, Bad> {
         },
         Kind::Choice(words) => choice(words, raw),
         Kind::List => list(raw).map(Value::List),
+        Kind::Brokers => brokers(raw),
         Kind::Topics => topics(raw),
         Kind::Whole(from, to) => whole(raw, from, to),
         Kind::Size(from, to) => size(raw, from, to),
@@ -171,6 +174,29 @@ fn list(raw: &Raw) -> Result<Vec<String>, Bad> {
         );
     }
     Ok(items)
+}
+
+/// The client takes a port modulo 65,536, and any word for its default: neither is what was meant.
+fn brokers(raw: &Raw) -> Result<Value, Bad> {
+    let brokers = list(raw)?;
+    let wrong = brokers.iter().find(|broker| {
+        let port = port(broker).map(str::parse::<u16>);
+        port.is_some_and(|port| port.unwrap_or(0) == 0)
+    });
+    match wrong {
+        Some(broker) => bad(
+            format!("{broker:?} has no port from 1 to 65535"),
+            "write host:port, such as \"kafka:9092\"",
+        ),
+        None => Ok(Value::List(brokers)),
+    }
+}
+
+/// What stands where a port stands: `host:port`, `ssl://host:port`, `[::1]:port`; not in `host` and `::1`.
+fn port(broker: &str) -> Option<&str> {
+    let address = broker.rsplit("://").next().unwrap_or(broker);
+    let (host, port) = address.rsplit_once(':')?;
+    (!host.contains(':') || host.ends_with(']')).then_some(port)
 }
 
 fn topics(raw: &Raw) -> Result<Value, Bad> {
@@ -480,6 +506,35 @@ mod tests {
             Some("engine.threads")
         );
         assert_eq!(nearest("something.else", words.into_iter()), None);
+    }
+
+    #[test]
+    fn a_broker_has_a_port_or_none() {
+        let parsed = |text: &str| parse(Kind::Brokers, &Raw::Text(text.to_owned()));
+        for good in [
+            "a",
+            "a:1",
+            "a:65535,b:9092",
+            "ssl://a:9093",
+            "[::1]:9092",
+            "::1",
+        ] {
+            assert!(parsed(good).is_ok(), "{good}");
+        }
+        for wrong in [
+            "a:65536",
+            "a:74528",
+            "a:0",
+            "a:",
+            "a:kafka",
+            "a:9092/x",
+            "a:-1",
+            "a:9092,b:99999",
+            "ssl://a:70000",
+            "[::1]:70000",
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
