@@ -411,6 +411,13 @@ fn packed_files_give_what_plain_ones_give() {
         packer.finish().expect("into memory")
     };
     let zst = |text: &str| zstd::encode_all(text.as_bytes(), 1).expect("into memory");
+    // What pzstd begins each piece with: a frame to be skipped, of four bytes, the length of the next one.
+    let parallel = |text: &str| {
+        let frame = zst(text);
+        let length = u32::try_from(frame.len()).expect("it is short");
+        let skipped = [0x184d_2a50_u32, 4, length].map(u32::to_le_bytes);
+        [skipped.concat(), frame].concat()
+    };
     // Rotated and concatenated files have many members.
     let (head, tail) = text.split_at(text.len() / 2 + 7);
     let packed = [
@@ -418,6 +425,7 @@ fn packed_files_give_what_plain_ones_give() {
         folder.write("two.gz", [gz(head), gz(tail)].concat()),
         folder.write("one.zst", zst(&text)),
         folder.write("two.zst", [zst(head), zst(tail)].concat()),
+        folder.write("parallel.zst", [parallel(head), parallel(tail)].concat()),
         folder.write("misnamed.txt", zst(&text)),
     ];
     let expected = run(&["scan", &plain]);

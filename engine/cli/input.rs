@@ -63,7 +63,7 @@ impl Lines {
                 BUFFER,
                 MultiGzDecoder::new(reader),
             ))
-        } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        } else if is_zstd(&start) {
             Box::new(BufReader::with_capacity(
                 BUFFER,
                 zstd::stream::Decoder::with_buffer(reader)?,
@@ -131,6 +131,12 @@ impl Lines {
         self.reader.consume(bytes);
         self.left -= bytes;
     }
+}
+
+/// A frame, or one to be skipped, with which pzstd begins.
+fn is_zstd(start: &[u8]) -> bool {
+    start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+        || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// The first four bytes, or fewer if there are no more. A pipe may give them one by one.
