@@ -294,3 +294,27 @@ fn the_architecture_names_what_exists() {
     }
     assert!(stops == 10 && tests > 10, "{stops} stops, {tests} tests");
 }
+
+#[test]
+fn the_unit_has_room_for_the_threads_that_it_sets() {
+    let page = read("docs/operating.md");
+    let (_, memory) = page.split_once("### Memory").expect("the section");
+    let rows = memory.lines().filter(|line| line.starts_with("| "));
+    let rows = rows.take_while(|line| !line.contains("setting"));
+    let bound: u64 = rows
+        .filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next())
+        .filter_map(|defaults| defaults.split_once(" MiB")?.0.parse::<u64>().ok())
+        .sum();
+    assert!(page.contains(&format!("The sum, {bound} MiB with two threads,")));
+
+    let unit = read("docs/pythia.service");
+    let setting = |name: &str| {
+        let lines = unit.lines();
+        let value = lines.filter_map(|line| line.strip_prefix(name)).next();
+        value.expect(name).to_owned()
+    };
+    assert_eq!(setting("Environment=PYTHIA__ENGINE__THREADS="), "2");
+    let max = setting("MemoryMax=");
+    let max: u64 = max.trim_end_matches('M').parse().expect("MiB");
+    assert!(bound < max, "{bound} MiB do not fit into {max}");
+}
