@@ -1095,6 +1095,16 @@ fn commands_for_operators_want_brokers_and_times_that_mean_something() {
     ] {
         assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
     }
+    let create = ["topics", "create", "--brokers", "127.0.0.1:1"];
+    let factors = ["--replication-factor", "1", "--min-insync-replicas", "2"];
+    let Ran { code, err, .. } = run(&[&create[..], &factors].concat());
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            Some(2),
+            "error: --min-insync-replicas 2: with 1 replica nothing could ever be written\n"
+        )
+    );
 }
 
 /// The client would take such a port modulo 65,536, and refuse such a pattern only when it subscribes.

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use console::printing::{Output, err, escaped, out, out_json, table};
 use serde_json::{Value, json};
-use stream::admin::{Asked, Outcome, Wanted, Wishes, create_topics};
+use stream::admin::{Asked, Outcome, Shape, Wishes, create_topics};
 use stream::{Connection, Input};
 
 use crate::args::{Common, Topics, TopicsCreate};
+use crate::config::count;
 use crate::{Exit, Failure, run};
 
 /// Partitions of a new topic.
@@ -14,6 +15,16 @@ const PARTITIONS: i32 = 6;
 
 pub(crate) fn run(common: &Common, topics: &Topics) -> Result<Exit> {
     let Topics::Create(create) = topics;
+    if let (Some(replicas), Some(needed)) = (create.replication_factor, create.min_insync_replicas)
+        && needed > replicas
+    {
+        let why = format!(
+            "with {} nothing could ever be written",
+            count(replicas, "replica")
+        );
+        let mistake = format!("--min-insync-replicas {needed}: {why}");
+        return Err(Failure::Usage(mistake).into());
+    }
     let config = run::settings(common, &create.kafka)?;
     let options = run::options(&config);
     if let (true, Input::Pattern(pattern)) = (create.with_input, &options.input) {
@@ -34,9 +45,9 @@ pub(crate) fn run(common: &Common, topics: &Topics) -> Result<Exit> {
     };
     let mut refused = Vec::new();
     let mut differs = false;
-    for (wanted, outcome) in &outcomes {
+    for (shape, outcome) in &outcomes {
         match outcome {
-            Outcome::Refused(reason) => refused.push(format!("{}: {reason}", wanted.topic)),
+            Outcome::Refused(reason) => refused.push(format!("{}: {reason}", shape.topic)),
             Outcome::Exists(differences) => differs |= !differences.is_empty(),
             Outcome::Unknown => differs = true,
             Outcome::Created | Outcome::WouldCreate => {}
@@ -76,20 +87,20 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn text(outcomes: &[(Wanted, Outcome)]) -> String {
+fn text(outcomes: &[(Shape, Outcome)]) -> String {
     let rows: Vec<Vec<String>> = outcomes
         .iter()
-        .map(|(wanted, outcome)| {
-            let settings: Vec<String> = wanted
+        .map(|(shape, outcome)| {
+            let settings: Vec<String> = shape
                 .settings
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             vec![
-                wanted.topic.clone(),
+                shape.topic.clone(),
                 word(outcome).to_owned(),
-                wanted.partitions.to_string(),
-                wanted
+                shape.partitions.to_string(),
+                shape
                     .replication
                     .map_or_else(|| "default".to_owned(), |n| n.to_string()),
                 settings.join(" "),
@@ -98,8 +109,8 @@ fn text(outcomes: &[(Wanted, Outcome)]) -> String {
         .collect();
     let header = ["topic", "outcome", "partitions", "replicas", "settings"];
     let mut text = table(&header, &rows);
-    for (wanted, outcome) in outcomes {
-        let topic = escaped(&wanted.topic);
+    for (shape, outcome) in outcomes {
+        let topic = escaped(&shape.topic);
         match outcome {
             Outcome::Exists(differences) => {
                 for difference in differences {
@@ -117,16 +128,16 @@ fn text(outcomes: &[(Wanted, Outcome)]) -> String {
     text
 }
 
-fn json(outcomes: &[(Wanted, Outcome)]) -> Value {
-    let topics = outcomes.iter().map(|(wanted, outcome)| {
-        let settings: serde_json::Map<String, Value> = wanted
+fn json(outcomes: &[(Shape, Outcome)]) -> Value {
+    let topics = outcomes.iter().map(|(shape, outcome)| {
+        let settings: serde_json::Map<String, Value> = shape
             .settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
             .collect();
         let mut topic = json!({
-            "topic": wanted.topic, "outcome": word(outcome), "partitions": wanted.partitions,
-            "replicas": wanted.replication, "settings": settings,
+            "topic": shape.topic, "outcome": word(outcome), "partitions": shape.partitions,
+            "replicas": shape.replication, "settings": settings,
         });
         match outcome {
             Outcome::Exists(differences) => {

@@ -19,6 +19,15 @@ pub(crate) const ALERT_RECORD_BYTES: u64 = 1_048_588;
 /// Bytes that a dead letter takes beside the record that it keeps: our headers, and the frame of a batch.
 pub(crate) const LETTER_HEADROOM_BYTES: u64 = 16 * 1024;
 
+/// The settings of a topic that matter here.
+const SETTINGS: [&str; 5] = [
+    "cleanup.policy",
+    "compression.type",
+    "max.message.bytes",
+    "retention.ms",
+    "min.insync.replicas",
+];
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Wishes {
@@ -45,16 +54,16 @@ pub struct Asked<T> {
     pub by_name: bool,
 }
 
-/// A topic as it is to be.
+/// A topic: as it is where it exists, else as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Shape {
     /// Name.
     pub topic: String,
     /// Number of partitions.
     pub partitions: i32,
     /// Replicas; `None`: the broker's default.
     pub replication: Option<i32>,
-    /// Settings of the topic.
+    /// Settings of the topic; none where they may not be read.
     pub settings: Vec<(&'static str, String)>,
 }
 
@@ -90,38 +99,57 @@ pub fn create_topics(
     options: &Options,
     wishes: &Wishes,
     dry_run: bool,
-) -> Result<Vec<(Wanted, Outcome)>, OperatorError> {
+) -> Result<Vec<(Shape, Outcome)>, OperatorError> {
     let admin = Admin::new(connection, options)?;
     let line_bytes = admin.largest_input(options).unwrap_or(wishes.line_bytes);
     let mut outcomes = Vec::new();
     for wanted in wanted(options, wishes, line_bytes) {
-        let fault = |source| OperatorError::Topic {
-            topic: wanted.topic.clone(),
-            source,
-        };
-        let outcome = match admin.describe(&wanted.topic).map_err(fault)? {
-            Some(found) => compare(&wanted, &found, wishes),
-            None => admin.create(&wanted, dry_run).map_err(fault)?,
-        };
-        outcomes.push((wanted, outcome));
+        let topic = wanted.topic.clone();
+        let outcome = ensure(&admin, wanted, wishes, dry_run);
+        outcomes.push(outcome.map_err(|source| OperatorError::Topic { topic, source })?);
     }
     Ok(outcomes)
 }
 
+fn ensure(
+    admin: &Admin<'_>,
+    wanted: Shape,
+    wishes: &Wishes,
+    dry_run: bool,
+) -> Result<(Shape, Outcome), KafkaError> {
+    let mut found = admin.describe(&wanted.topic)?;
+    if found.is_none() {
+        if let Some(outcome) = admin.create(&wanted, dry_run)? {
+            return Ok((wanted, outcome));
+        }
+        found = admin.describe(&wanted.topic)?;
+    }
+    let Some(found) = found else {
+        let reason = "somebody else makes it at this moment: ask again";
+        return Ok((wanted, Outcome::Refused(reason.to_owned())));
+    };
+    let outcome = compare(&wanted, &found, wishes);
+    Ok((found.shape(wanted.topic), outcome))
+}
+
 /// The topics that the settings name, as they are to be.
-fn wanted(options: &Options, wishes: &Wishes, input_bytes: u64) -> Vec<Wanted> {
+fn wanted(options: &Options, wishes: &Wishes, input_bytes: u64) -> Vec<Shape> {
     let min_insync = wishes
         .min_insync
         .or_else(|| wishes.replication.filter(|n| *n >= 3).map(|_| 2));
     let topic = |name: &str, max_bytes: u64| {
-        let mut settings = vec![
-            ("cleanup.policy", "delete".to_owned()),
-            ("compression.type", "producer".to_owned()),
-            ("max.message.bytes", max_bytes.to_string()),
-            ("retention.ms", wishes.retention.as_millis().to_string()),
+        let values = [
+            Some("delete".to_owned()),
+            Some("producer".to_owned()),
+            Some(max_bytes.to_string()),
+            Some(wishes.retention.as_millis().to_string()),
+            min_insync.map(|n| n.to_string()),
         ];
-        settings.extend(min_insync.map(|n| ("min.insync.replicas", n.to_string())));
-        Wanted {
+        let settings = SETTINGS.into_iter().zip(values);
+        let settings = settings
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        Shape {
             topic: name.to_owned(),
             partitions: wishes.partitions.value,
             replication: wishes.replication,
@@ -138,7 +166,7 @@ fn wanted(options: &Options, wishes: &Wishes, input_bytes: u64) -> Vec<Wanted> {
     topics
 }
 
-fn compare(wanted: &Wanted, found: &Topic, wishes: &Wishes) -> Outcome {
+fn compare(wanted: &Shape, found: &Topic, wishes: &Wishes) -> Outcome {
     let Some(settings) = &found.settings else {
         return Outcome::Unknown;
     };
@@ -193,6 +221,17 @@ impl Topic {
     pub(crate) fn replication(&self) -> usize {
         let replicas = self.partitions.iter().map(|partition| partition.replicas);
         replicas.min().unwrap_or(0)
+    }
+
+    fn shape(&self, topic: String) -> Shape {
+        let known = self.settings.as_ref();
+        let setting = |name| Some((name, known?.get(name)?.clone()));
+        Shape {
+            topic,
+            partitions: i32::try_from(self.partitions.len()).unwrap_or(i32::MAX),
+            replication: i32::try_from(self.replication()).ok(),
+            settings: SETTINGS.into_iter().filter_map(setting).collect(),
+        }
     }
 
     /// A setting that is a number, where it may be known.
@@ -268,7 +307,8 @@ impl<'a> Admin<'a> {
         Ok(Some(settings).filter(|settings| !settings.is_empty()))
     }
 
-    fn create(&self, wanted: &Wanted, dry_run: bool) -> Result<Outcome, KafkaError> {
+    /// What came of making it; `None`: somebody was quicker.
+    fn create(&self, wanted: &Shape, dry_run: bool) -> Result<Option<Outcome>, KafkaError> {
         // -1 is the broker's default.
         let replication = TopicReplication::Fixed(wanted.replication.unwrap_or(-1));
         let mut topic = NewTopic::new(&wanted.topic, wanted.partitions, replication);
@@ -284,13 +324,12 @@ impl<'a> Admin<'a> {
         } else {
             Outcome::Created
         };
-        Ok(match answers.into_iter().next() {
+        Ok(Some(match answers.into_iter().next() {
             Some(Ok(_)) => done,
-            // Somebody was quicker.
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Outcome::Exists(Vec::new()),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => return Ok(None),
             Some(Err((_, error))) => Outcome::Refused(error.to_string()),
             None => Outcome::Refused("the broker gave no answer for it".to_owned()),
-        })
+        }))
     }
 
     /// The longest record that the input topics take, where they are there and may be described.
