@@ -309,8 +309,7 @@ fn the_unit_has_room_for_the_threads_that_it_sets() {
 
     let unit = read("docs/pythia.service");
     let setting = |name: &str| {
-        let lines = unit.lines();
-        let value = lines.filter_map(|line| line.strip_prefix(name)).next();
+        let value = unit.lines().find_map(|line| line.strip_prefix(name));
         value.expect(name).to_owned()
     };
     assert_eq!(setting("Environment=PYTHIA__ENGINE__THREADS="), "2");
