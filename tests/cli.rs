@@ -1095,6 +1095,13 @@ fn commands_for_operators_want_brokers_and_times_that_mean_something() {
     ] {
         assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
     }
+    for command in ["list", "replay"] {
+        let times = ["--since", "1h", "--until", "2h"];
+        let arguments = [&["dlq", command, "--brokers", "127.0.0.1:1"][..], &times].concat();
+        let Ran { code, err, .. } = run(&arguments);
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains("--until is not later than --since"), "{err}");
+    }
     let create = ["topics", "create", "--brokers", "127.0.0.1:1"];
     let factors = ["--replication-factor", "1", "--min-insync-replicas", "2"];
     let Ran { code, err, .. } = run(&[&create[..], &factors].concat());

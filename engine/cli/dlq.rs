@@ -32,7 +32,7 @@ fn list(common: &Common, list: &DlqList) -> Result<Exit> {
     let overview =
         dead_letters::list(&connection, topic, &selection).map_err(run::operator_error)?;
     match common.output() {
-        Output::Table => out(&text(&overview))?,
+        Output::Table => out(&text(&overview, &selection))?,
         Output::Json => out_json(&format!(
             "{}\n",
             serde_json::to_string_pretty(&json(topic, &overview))?
@@ -40,7 +40,10 @@ fn list(common: &Common, list: &DlqList) -> Result<Exit> {
         Output::Jsonl => out_json(&format!("{}\n", json(topic, &overview)))?,
     };
     if !common.quiet {
-        err(&extent(topic, &overview.extent, selection.limit));
+        err(&extent(topic, &overview.extent));
+    }
+    if overview.extent.limited {
+        err(&limited(selection.limit, Some(&overview.extent)));
     }
     Ok(Exit::Ok)
 }
@@ -63,36 +66,57 @@ fn replay(common: &Common, replay: &DlqReplay) -> Result<Exit> {
         Connection::new(&options, replay.letters.timeout).map_err(run::operator_error)?;
     let replayed = dead_letters::replay(&connection, &options, &selection, &how, &stop)
         .map_err(run::operator_error)?;
+    // Before the output, which may fail: these places stand nowhere else.
+    let topic = &options.dead_letters;
+    err(&afterwards(common, topic, &selection, &how, &replayed));
     match common.output() {
-        Output::Table => out(&sent_text(&replayed, how.dry_run))?,
+        Output::Table => out(&sent_text(&replayed, &selection, how.dry_run))?,
         Output::Json => out_json(&format!(
             "{}\n",
             serde_json::to_string_pretty(&sent_json(&replayed, how.dry_run))?
         ))?,
         Output::Jsonl => out_json(&format!("{}\n", sent_json(&replayed, how.dry_run)))?,
     };
-    if !common.quiet {
-        let topic = &options.dead_letters;
-        err(&extent(topic, &replayed.extent, selection.limit));
-    }
-    let go_on = format!("go on with --from {}", from(&replayed.extent));
     if let Some(fault) = replayed.fault {
-        let context = format!("not all letters were sent; {go_on}");
-        return Err(anyhow::Error::from(fault).context(context));
+        return Err(anyhow::Error::from(fault).context("not all letters were sent"));
     }
     if let Some(error) = replayed.error {
         let failed = count(replayed.failed, "letter");
-        let context = format!("{failed} not delivered; {go_on}");
-        return Err(anyhow::Error::from(error).context(context));
+        return Err(anyhow::Error::from(error).context(format!("{failed} not delivered")));
     }
     if replayed.stopped {
-        anyhow::bail!("stopped by a signal; {go_on}");
-    }
-    if !(common.quiet || how.dry_run || replayed.extent.limited) {
-        err(&format!("for letters still to come {go_on}\n"));
+        anyhow::bail!("stopped by a signal");
     }
     let refused = !replayed.refused.is_empty();
     Ok(if refused { Exit::Findings } else { Exit::Ok })
+}
+
+/// What is said beside the outcome: how far it came and, if anything was sent, where to go on.
+fn afterwards(
+    common: &Common,
+    topic: &str,
+    selection: &Selection,
+    how: &Replay,
+    replayed: &Replayed,
+) -> String {
+    let mut text = String::new();
+    if !common.quiet {
+        text += &extent(topic, &replayed.extent);
+    }
+    let extent = Some(&replayed.extent).filter(|_| !how.dry_run);
+    let is_early = replayed.fault.is_some() || replayed.error.is_some() || replayed.stopped;
+    match extent {
+        _ if replayed.extent.limited => text += &limited(selection.limit, extent),
+        Some(extent) if is_early => text += &format!("go on with --from {}\n", from(extent)),
+        Some(extent) if !common.quiet => {
+            text += &format!(
+                "for letters still to come go on with --from {}\n",
+                from(extent)
+            );
+        }
+        _ => {}
+    }
+    text
 }
 
 fn selection(common: &Common, letters: &Letters) -> Result<(Options, Selection)> {
@@ -124,6 +148,12 @@ fn selection(common: &Common, letters: &Letters) -> Result<(Options, Selection)>
         until_ms: time("--until", &letters.until)?,
         limit: letters.limit,
     };
+    if let (Some(since), Some(until)) = (selection.since_ms, selection.until_ms)
+        && until <= since
+    {
+        let mistake = "--until is not later than --since: no letter can be selected";
+        return Err(Failure::Usage(mistake.to_owned()).into());
+    }
     Ok((run::options(&config), selection))
 }
 
@@ -134,15 +164,30 @@ fn now_ms() -> i64 {
     })
 }
 
-fn extent(topic: &str, extent: &Extent, limit: u64) -> String {
+fn extent(topic: &str, extent: &Extent) -> String {
     let (topic, records) = (escaped(topic), count(extent.read, "record"));
-    let mut text = format!("{topic}: {records}, {} selected\n", extent.selected);
-    if extent.limited {
-        let from = from(extent);
-        text +=
-            &format!("--limit {limit} was reached: more lies there; go on with --from {from}\n");
+    format!("{topic}: {records}, {} selected\n", extent.selected)
+}
+
+/// The limit ended it; `None`: nothing was done, and there is nothing to go on with.
+fn limited(limit: u64, extent: Option<&Extent>) -> String {
+    let go_on = extent.map(|extent| format!("; go on with --from {}", from(extent)));
+    let go_on = go_on.unwrap_or_default();
+    format!("--limit {limit} was reached: more lies there{go_on}\n")
+}
+
+/// Where there is nothing to show. Reasons are texts that other versions and other programs write too: one that
+/// nobody wrote is no mistake.
+fn nothing(selection: &Selection, extent: &Extent) -> String {
+    let is_all = selection.reasons.is_empty()
+        && selection.since_ms.is_none()
+        && selection.until_ms.is_none()
+        && selection.from.is_empty();
+    if is_all {
+        return "no dead letters\n".to_owned();
     }
-    text
+    let read = count(extent.read, "letter");
+    format!("none selected; {read} looked at\n")
 }
 
 /// Where to go on, as `--from` takes it.
@@ -154,7 +199,7 @@ fn from(extent: &Extent) -> String {
     next.join(",")
 }
 
-fn text(overview: &Overview) -> String {
+fn text(overview: &Overview, selection: &Selection) -> String {
     let now = now_ms();
     let when = |ms: Option<i64>| ms.map_or_else(|| "?".to_owned(), |ms| moment::ago(ms, now));
     let counts = |group: &Group| {
@@ -185,7 +230,7 @@ fn text(overview: &Overview) -> String {
     });
     let reasons: Vec<Vec<String>> = reasons.collect();
     if reasons.is_empty() {
-        return "no dead letters\n".to_owned();
+        return nothing(selection, &overview.extent);
     }
     let header = [
         "reason", "stage", "letters", "bytes", "cut", "again", "oldest", "newest", "example",
@@ -246,7 +291,7 @@ fn json(topic: &str, overview: &Overview) -> Value {
     })
 }
 
-fn sent_text(replayed: &Replayed, dry_run: bool) -> String {
+fn sent_text(replayed: &Replayed, selection: &Selection, dry_run: bool) -> String {
     let done = if dry_run { "would be sent" } else { "sent" };
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |letters: u64, outcome: String| rows.push(vec![letters.to_string(), outcome]);
@@ -260,7 +305,10 @@ fn sent_text(replayed: &Replayed, dry_run: bool) -> String {
         row(replayed.failed, "not delivered".to_owned());
     }
     if rows.is_empty() {
-        return "no dead letters\n".to_owned();
+        return match replayed.extent.selected {
+            0 => nothing(selection, &replayed.extent),
+            _ => "none sent\n".to_owned(),
+        };
     }
     table(&["letters", "outcome"], &rows)
 }
@@ -271,16 +319,20 @@ fn sent_json(replayed: &Replayed, dry_run: bool) -> Value {
         .iter()
         .map(|(refused, letters)| (refused.code().to_owned(), (*letters).into()))
         .collect();
-    json!({
+    let mut sent = json!({
         "dry_run": dry_run,
         "read": replayed.extent.read,
         "selected": replayed.extent.selected,
         "limit_reached": replayed.extent.limited,
-        "next": from(&replayed.extent),
         "sent": replayed.sent,
         "bytes": replayed.bytes,
         "refused": refused,
         "failed": replayed.failed,
         "stopped": replayed.stopped,
-    })
+    });
+    // A dry run did nothing that could be gone on with.
+    if !dry_run {
+        sent["next"] = from(&replayed.extent).into();
+    }
+    sent
 }

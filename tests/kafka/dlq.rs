@@ -208,6 +208,12 @@ fn filters_rate_limit_and_dry_run_of_a_replay() {
         32
     );
     assert_eq!(list(&["--reason", "nothing"]).1["selected"], 0);
+    for command in ["list", "replay"] {
+        let arguments = ["dlq", command, "--reason", "nothing", "--output", "table"];
+        let output = setting.command(&arguments, "").output();
+        let text = String::from_utf8(output.expect("pythia runs").stdout).expect("UTF-8");
+        assert_eq!(text, "none selected; 32 letters looked at\n");
+    }
     assert_eq!(list(&["--since", "1h"]).1["selected"], 32);
     assert_eq!(list(&["--until", "1h"]).1["selected"], 0);
     assert_eq!(list(&["--since", "2999-01-01T00:00:00Z"]).1["read"], 0);
@@ -439,7 +445,7 @@ fn a_replay_goes_on_where_it_ended() {
         "{told:#}"
     );
     assert!(
-        err.contains(&format!("stopped by a signal; go on with --from {from}")),
+        err.contains(&format!("go on with --from {from}\n")) && err.contains("stopped by a signal"),
         "{err}"
     );
     let sent = values(broker, other).len();
@@ -472,12 +478,43 @@ fn a_replay_goes_on_where_it_ended() {
     // 61 letters before and one behind the other: `a` lies in partition 0, which already has 31.
     assert_eq!(told["next"], "0:33,1:32", "{told:#}");
     assert!(
-        err.contains("2 letters not delivered; go on with --from 0:33,1:32"),
+        err.contains("go on with --from 0:33,1:32\n") && err.contains("2 letters not delivered"),
         "{err}"
     );
     let wide = ["--reason", "late", "--to", other, "--from", "0:33,1:32"];
     let (code, told, err) = ran(&mut replay(&wide));
     assert_eq!((code, &told["sent"][other]), (Some(0), &4.into()), "{err}");
+
+    // By a target that is not there: from the first letter on that was for it.
+    let more = ["--reason", "late", "--to", "goon.nowhere"];
+    let (code, told, err) = ran(&mut replay(&more));
+    assert_eq!(
+        (code, &told["refused"]["no_topic"], &told["next"]),
+        (Some(1), &8.into(), &"0:31,1:30".into()),
+        "{told:#} {err}"
+    );
+    // A limit is told whatever is asked for, and the place before the output, which may fail.
+    let more = ["--reason", "late", "--to", other, "--limit", "2", "--quiet"];
+    let (code, told, err) = ran(&mut replay(&more));
+    let go_on = format!(
+        "--limit 2 was reached: more lies there; go on with --from {}\n",
+        text(&told["next"])
+    );
+    assert_eq!((code, err), (Some(0), go_on), "{told:#}");
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut unheard = replay(&["--reason", "late", "--to", other]);
+    unheard.stdout(full.expect("it is there"));
+    let output = unheard.output().expect("pythia runs");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("go on with --from 0:35,1:34\n"), "{err}");
+    // Nothing was done, nothing is to be gone on with.
+    for more in [&["--dry-run"][..], &["--dry-run", "--limit", "2"]] {
+        let (code, told, err) = ran(&mut replay(more));
+        assert_eq!((code, &told["next"]), (Some(0), &Value::Null), "{told:#}");
+        assert_eq!(err.contains("was reached"), more.len() > 1, "{err}");
+        assert!(!err.contains("go on"), "{err}");
+    }
 
     // What cannot be a place to start at.
     for (from, says) in [

@@ -74,7 +74,7 @@ impl Refused {
 #[derive(Debug, Default)]
 pub struct Replayed {
     /// How far the topic was read. To go on from there sends what was not delivered once more, and what was sent
-    /// behind it.
+    /// behind it, and what [`Replay::to`] was not there for.
     pub extent: Extent,
     /// Delivered, or to be sent in a dry run, by topic.
     pub sent: BTreeMap<String, u64>,
@@ -115,12 +115,20 @@ pub fn replay(
     let begun = Instant::now();
     let mut sent = 0;
     let mut fault = None;
+    // By partition, the first that would have gone to a topic that is not there and that the operator named.
+    let mut refused_from = BTreeMap::new();
     let mut reading = Reading::new(connection, &options.dead_letters, selection)?;
     let ended = reading.run(stop, |letter| {
         let target = match targets.of(letter, how.to.as_deref()) {
             Ok(Ok(target)) => target,
             Ok(Err(refused)) => {
                 *replayed.refused.entry(refused).or_default() += 1;
+                if how.to.is_some() && refused == Refused::NoTopic {
+                    let Sent {
+                        partition, offset, ..
+                    } = Sent::new(letter);
+                    refused_from.entry(partition).or_insert(offset);
+                }
                 return ControlFlow::Continue(());
             }
             Err(error) => {
@@ -145,7 +153,10 @@ pub fn replay(
     let deliveries = std::mem::take(&mut *producer.context().deliveries());
     replayed.stopped = stop.is_set() && reading.has_more();
     replayed.extent = reading.extent;
-    replayed.extent.next.extend(deliveries.failed_from);
+    for (partition, first) in refused_from.into_iter().chain(deliveries.failed_from) {
+        let next = replayed.extent.next.entry(partition).or_insert(first);
+        *next = first.min(*next);
+    }
     replayed.sent = deliveries.sent;
     replayed.bytes = deliveries.bytes;
     replayed.failed = deliveries.failed;
