@@ -1114,6 +1114,15 @@ fn commands_for_operators_want_brokers_and_times_that_mean_something() {
     );
 }
 
+#[test]
+fn a_mistyped_option_suggests_what_the_help_shows() {
+    let Ran { code, err, .. } = run(&["scan", "--witout", "memo", "-"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("'--witout'") && !err.contains("tip"), "{err}");
+    let Ran { err, .. } = run(&["scan", "--quite", "-"]);
+    assert!(err.contains("tip") && err.contains("'--quiet'"), "{err}");
+}
+
 /// The client would take such a port modulo 65,536, and refuse such a pattern only when it subscribes.
 #[test]
 fn brokers_and_patterns_that_mean_nothing_are_mistakes_for_every_command() {

@@ -17,6 +17,7 @@ mod topics;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser as _};
 use console::printing::{err, escaped, out};
 
@@ -43,7 +44,12 @@ pub(crate) enum Failure {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
+        Err(mut error) => {
+            // What the help hides is not suggested either; clap does not ask.
+            let hidden = ContextValue::String("--without".to_owned());
+            if error.get(ContextKind::SuggestedArg) == Some(&hidden) {
+                error.remove(ContextKind::SuggestedArg);
+            }
             // Help and version are no mistakes; clap knows the stream and the code.
             let code = error.exit_code();
             error.print().ok();
