@@ -144,7 +144,7 @@ impl Loaded {
     /// The text of the file that holds a rule.
     pub(crate) fn text_of(&self, rule: &Rule) -> &str {
         let mut files = self.files.iter();
-        let file = files.find(|file| file.name == rule.place.file);
+        let file = files.find(|file| file.name == rule.attributes.place.file);
         &file.expect("every rule came from a file").text
     }
 

@@ -106,7 +106,7 @@ fn prelude_rules_become_a_plan() {
         writeln!(
             text,
             "{}: {}, found {found}",
-            rule.title,
+            rule.attributes.title,
             view_name(facts.view)
         )
         .expect("a string takes text");
@@ -204,7 +204,7 @@ fn stop_7_conditions_decide() {
             .expect("an event");
         let titles: Vec<&str> = rules
             .into_iter()
-            .map(|rule| &*plan.rule(rule).title)
+            .map(|rule| &*plan.rule(rule).attributes.title)
             .collect();
         titles.join("\n")
     };

@@ -70,7 +70,7 @@ fn detector(rules: Vec<Rule>) -> Detector {
     let reasons = compiled
         .not_running
         .iter()
-        .map(|n| format!("{}: {}", n.rule.title, n.reason));
+        .map(|n| format!("{}: {}", n.rule.attributes.title, n.reason));
     assert_eq!(reasons.collect::<Vec<_>>(), Vec::<String>::new());
     assert!(
         compiled.diagnostics.is_empty(),
@@ -194,7 +194,9 @@ fn every_case_of_every_starter_rule_holds() {
         for case in fixture(path) {
             let found = alerts(&mut detector, &case.lines, case.host.as_deref());
             let own = found.iter().map(|(_, alert)| alert);
-            let own: Vec<&Alert> = own.filter(|a| a.rule_key() == rule.key()).collect();
+            let own: Vec<&Alert> = own
+                .filter(|a| a.rule_key() == rule.attributes.key())
+                .collect();
             let fault = match (case.expects_alert, own.last(), &case.subset) {
                 (true, None, _) => Some("is silent".to_owned()),
                 (false, Some(_), _) => Some("alerts".to_owned()),
@@ -226,7 +228,7 @@ fn every_starter_rule_tells_an_analyst_what_it_is() {
     let mut ids = BTreeMap::new();
     for (path, rule) in starter_rules() {
         let at = path.display();
-        let id = rule.id.as_deref().expect("an id");
+        let id = rule.attributes.id.as_deref().expect("an id");
         let is_v4 =
             id.len() == 36 && id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]);
         assert!(is_v4, "{at}: {id} is no version 4 UUID");
@@ -236,23 +238,29 @@ fn every_starter_rule_tells_an_analyst_what_it_is() {
             "{at}: {id} twice"
         );
         assert!(
-            rule.level.is_some() && rule.status.is_some(),
+            rule.attributes.level.is_some() && rule.attributes.status.is_some(),
             "{at}: level and status"
         );
         assert!(
-            rule.author.is_some() && rule.date.is_some(),
+            rule.attributes.author.is_some() && rule.attributes.date.is_some(),
             "{at}: author and date"
         );
         assert!(
-            rule.description.is_some_and(|d| d.len() > 60),
+            rule.attributes.description.is_some_and(|d| d.len() > 60),
             "{at}: description"
         );
-        assert!(!rule.references.is_empty(), "{at}: references");
-        assert!(!rule.falsepositives.is_empty(), "{at}: falsepositives");
-        let technique = |tag: &String| tag.starts_with("attack.t1");
-        assert!(rule.tags.iter().any(technique), "{at}: an ATT&CK technique");
+        assert!(!rule.attributes.references.is_empty(), "{at}: references");
         assert!(
-            rule.tags.iter().any(|t| !technique(t)),
+            !rule.attributes.falsepositives.is_empty(),
+            "{at}: falsepositives"
+        );
+        let technique = |tag: &String| tag.starts_with("attack.t1");
+        assert!(
+            rule.attributes.tags.iter().any(technique),
+            "{at}: an ATT&CK technique"
+        );
+        assert!(
+            rule.attributes.tags.iter().any(|t| !technique(t)),
             "{at}: an ATT&CK tactic"
         );
     }
@@ -276,7 +284,7 @@ fn the_index_of_the_starter_rules_is_fresh() {
             "file_event" => "file watch or file-creating calls",
             other => panic!("{}: `definition` says what {other} needs", below.display()),
         });
-        let level = match rule.level.expect("a level") {
+        let level = match rule.attributes.level.expect("a level") {
             Level::Informational => "informational",
             Level::Low => "low",
             Level::Medium => "medium",
@@ -284,7 +292,7 @@ fn the_index_of_the_starter_rules_is_fresh() {
             Level::Critical => "critical",
         };
         let below = below.to_string_lossy().replace('\\', "/");
-        let title = &rule.title;
+        let title = &rule.attributes.title;
         index.push(format!(
             "| [{title}]({below}) | {level} | {view} | {needs} |"
         ));

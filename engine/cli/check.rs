@@ -148,7 +148,7 @@ fn line(not_running: &NotRunning) -> String {
         escaped(&place.file),
         place.line,
         place.column,
-        escaped(&rule.title),
+        escaped(&rule.attributes.title),
         escaped(reason)
     )
 }
@@ -198,7 +198,7 @@ fn running(common: &Common, rules: &Rules, paint: Paint) -> String {
             list += &format!(
                 "  {}: {}{witness}\n",
                 view_name(facts.view),
-                escaped(&rule.title)
+                escaped(&rule.attributes.title)
             );
         }
     }
@@ -263,7 +263,7 @@ fn json(rules: &Rules, totals: &Totals) -> Value {
         .map(|(number, rule)| {
             let facts = plan.facts(detect::RuleIdx(number));
             json!({
-                "id": rule.id, "title": rule.title, "file": &*rule.place.file, "line": rule.place.line,
+                "id": rule.attributes.id, "title": rule.attributes.title, "file": &*rule.attributes.place.file, "line": rule.attributes.place.line,
                 "view": view_name(facts.view), "witness": facts.witness,
             })
         })
@@ -280,7 +280,7 @@ fn json(rules: &Rules, totals: &Totals) -> Value {
                  reason,
              }| {
                 json!({
-                    "id": rule.id, "title": rule.title, "file": &*place.file, "line": place.line,
+                    "id": rule.attributes.id, "title": rule.attributes.title, "file": &*place.file, "line": place.line,
                     "column": place.column, "routed": routed, "reason": reason,
                     "logsource": source_name(&rule.logsource),
                 })

@@ -76,7 +76,7 @@ fn row(plan: &Plan, cost: &RuleCost) -> Vec<String> {
         "no"
     };
     vec![
-        shortened(&plan.rule(*rule).title, TITLE),
+        shortened(&plan.rule(*rule).attributes.title, TITLE),
         candidates.to_string(),
         verifications.to_string(),
         matches.to_string(),

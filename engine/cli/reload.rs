@@ -326,7 +326,10 @@ mod tests {
         fn titles(&self) -> Vec<String> {
             let ruleset = self.watcher.rulesets.current();
             let plan: &Plan = ruleset.plan();
-            plan.rules().iter().map(|rule| rule.title.clone()).collect()
+            plan.rules()
+                .iter()
+                .map(|rule| rule.attributes.title.clone())
+                .collect()
         }
 
         /// Reloads so far: ok, unchanged, failed.

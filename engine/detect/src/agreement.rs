@@ -964,7 +964,7 @@ proptest! {
         };
         let expected: Vec<Vec<bool>> = rules.iter().map(meant).collect();
         let expected = |rule: &Rule| {
-            let at = rules.iter().position(|other| other.key() == rule.key());
+            let at = rules.iter().position(|other| other.attributes.key() == rule.attributes.key());
             &expected[at.expect("it is one of them")]
         };
         for options in Options::variants() {

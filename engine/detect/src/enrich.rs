@@ -48,7 +48,7 @@ const LEVEL: Level = Level::Medium;
 
 /// The level that decides: the rule's own, or medium.
 pub(crate) fn effective_level(rule: &Rule) -> Level {
-    rule.level.unwrap_or(LEVEL)
+    rule.attributes.level.unwrap_or(LEVEL)
 }
 
 /// What all alerts of one event share.
@@ -116,7 +116,11 @@ impl Shared {
             cut: self.texts_cut,
         };
         let mut alert = Alert {
-            alert_id: alert_id(plan.rule(rule).key(), &self.host_key, &self.text_hash),
+            alert_id: alert_id(
+                plan.rule(rule).attributes.key(),
+                &self.host_key,
+                &self.text_hash,
+            ),
             time: self.time.clone(),
             level: level_name(effective_level(plan.rule(rule))),
             rule: AlertRule {
@@ -306,7 +310,7 @@ fn fields<'s>(
 ) -> BTreeMap<String, Vec<String>> {
     let mut fields = BTreeMap::new();
     let mut count = 0;
-    let wanted = &plan.rule(rule).fields;
+    let wanted = &plan.rule(rule).attributes.fields;
     if wanted.is_empty() {
         return fields;
     }
@@ -337,28 +341,35 @@ fn fields<'s>(
 
 /// The attributes of a rule, as all of its alerts carry them.
 pub(crate) fn rule_text(rule: &Rule) -> RuleText {
-    let custom = rule.custom.iter().map(|(name, json)| {
+    let custom = rule.attributes.custom.iter().map(|(name, json)| {
         let value =
             serde_json::from_str(json).unwrap_or_else(|_| serde_json::Value::String(json.clone()));
         (name.clone(), value)
     });
     let mut text = RuleText {
         json: None,
-        id: rule.id.clone(),
-        title: rule.title.clone(),
-        name: rule.name.clone(),
-        level: rule.level.map(|level| level_name(level).to_owned()),
-        status: rule.status.map(|status| status_name(status).to_owned()),
-        version: rule.version.clone(),
-        description: rule.description.clone(),
-        tags: rule.tags.clone(),
-        attack: Attack::from_tags(&rule.tags),
-        author: rule.author.clone(),
-        date: rule.date.clone(),
-        modified: rule.modified.clone(),
-        license: rule.license.clone(),
-        references: rule.references.clone(),
+        id: rule.attributes.id.clone(),
+        title: rule.attributes.title.clone(),
+        name: rule.attributes.name.clone(),
+        level: rule
+            .attributes
+            .level
+            .map(|level| level_name(level).to_owned()),
+        status: rule
+            .attributes
+            .status
+            .map(|status| status_name(status).to_owned()),
+        version: rule.attributes.version.clone(),
+        description: rule.attributes.description.clone(),
+        tags: rule.attributes.tags.clone(),
+        attack: Attack::from_tags(&rule.attributes.tags),
+        author: rule.attributes.author.clone(),
+        date: rule.attributes.date.clone(),
+        modified: rule.attributes.modified.clone(),
+        license: rule.attributes.license.clone(),
+        references: rule.attributes.references.clone(),
         related: rule
+            .attributes
             .related
             .iter()
             .map(|related| RelatedRule {
@@ -366,8 +377,8 @@ pub(crate) fn rule_text(rule: &Rule) -> RuleText {
                 kind: related.kind.clone(),
             })
             .collect(),
-        falsepositives: rule.falsepositives.clone(),
-        scope: rule.scope.clone(),
+        falsepositives: rule.attributes.falsepositives.clone(),
+        scope: rule.attributes.scope.clone(),
         custom: custom.collect(),
     };
     text.json = to_raw_value(&text).ok();

@@ -2,8 +2,8 @@
 
 use event::{Fields, RecordClass, Slot, Span, Value, ValueKind, ViewKind};
 use sigma::{
-    Condition, Detection, Field, Item, LogSource, Matcher, Part, Pattern, Place, Quantifier, Regex,
-    Rule, Search, Selection, SelectionIdx,
+    Attributes, Condition, Detection, Field, Item, LogSource, Matcher, Part, Pattern, Place,
+    Quantifier, Regex, Rule, Search, Selection, SelectionIdx,
 };
 
 use crate::subject::Source;
@@ -95,30 +95,34 @@ pub(crate) fn rule(
             search,
         });
     Rule {
-        place: place(),
-        version: String::new(),
-        title: format!("rule {number}"),
-        id: Some(number.to_string()),
-        name: None,
-        status: None,
-        level: None,
-        description: None,
-        author: None,
-        date: None,
-        modified: None,
-        related: Vec::new(),
-        license: None,
-        scope: Vec::new(),
-        references: Vec::new(),
-        tags: Vec::new(),
-        fields: Vec::new(),
-        falsepositives: Vec::new(),
-        custom: Vec::new(),
+        attributes: Attributes {
+            place: place(),
+            version: String::new(),
+            title: format!("rule {number}"),
+            id: Some(number.to_string()),
+            name: None,
+            status: None,
+            level: None,
+            description: None,
+            author: None,
+            date: None,
+            modified: None,
+            related: Vec::new(),
+            license: None,
+            scope: Vec::new(),
+            references: Vec::new(),
+            tags: Vec::new(),
+            fields: Vec::new(),
+            falsepositives: Vec::new(),
+            custom: Vec::new(),
+        },
         logsource: source(kind),
         detection: Detection {
             selections: selections.collect(),
             condition,
         },
+        filters: Vec::new(),
+        alerts: true,
     }
 }
 

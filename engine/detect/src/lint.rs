@@ -116,7 +116,7 @@ fn diagnostic(code: &Code, rule: &Rule, place: &Place, message: String, help: &s
         message,
         label: None,
         help: Some(help.to_owned()),
-        rule: Some(rule.key().to_owned()),
+        rule: Some(rule.attributes.key().to_owned()),
     }
 }
 

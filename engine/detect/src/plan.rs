@@ -182,7 +182,7 @@ impl Plan {
             let kind = match route(&rule.logsource) {
                 Ok(kind) => kind,
                 Err(reason) => {
-                    let place = rule.place.clone();
+                    let place = rule.attributes.place.clone();
                     not_running.push(NotRunning {
                         rule: Arc::new(rule),
                         routed: false,
@@ -376,14 +376,14 @@ impl Compiler {
     fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Vec<Diagnostic>, Refused> {
         let text = rule_text(rule);
         // The names of `fields` stand in alerts too.
-        let bytes =
-            serde_json::to_string(&(&text, &rule.fields)).map_or(usize::MAX, |text| text.len());
+        let bytes = serde_json::to_string(&(&text, &rule.attributes.fields))
+            .map_or(usize::MAX, |text| text.len());
         if bytes > RULE_BYTES_MAX {
             let reason = format!(
                 "its describing attributes take {bytes} bytes of every alert, more than {RULE_BYTES_MAX}"
             );
             return Err(Refused {
-                place: rule.place.clone(),
+                place: rule.attributes.place.clone(),
                 reason,
             });
         }
@@ -407,7 +407,7 @@ impl Compiler {
                 unfed: BTreeSet::new(),
             };
             let selections = builder.selections(rule).map_err(|regex| Refused {
-                place: rule.place.clone(),
+                place: rule.attributes.place.clone(),
                 reason: regex.0,
             })?;
             conditions.push((
@@ -422,7 +422,9 @@ impl Compiler {
                 .iter()
                 .all(|(_, condition, _)| *condition == Expression::Constant(constant))
             {
-                let place = first_place(&unfed).unwrap_or(&rule.place).clone();
+                let place = first_place(&unfed)
+                    .unwrap_or(&rule.attributes.place)
+                    .clone();
                 return Err(Refused {
                     place,
                     reason: why_constant(constant, &unfed, kind),
@@ -456,7 +458,12 @@ impl Compiler {
                 if kind == ViewKind::Record {
                     let mut slots = BTreeSet::new();
                     condition.slots_into(&draft.predicates.all, &mut slots);
-                    slots.extend(rule.fields.iter().filter_map(|field| names.named(field)));
+                    slots.extend(
+                        rule.attributes
+                            .fields
+                            .iter()
+                            .filter_map(|field| names.named(field)),
+                    );
                     self.fields.want_class(class, slots);
                     if class == RecordClass::Other {
                         self.lone_types.note(witness, names.named("type"));
@@ -535,7 +542,7 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
 fn hash(rules: &[Arc<Rule>]) -> String {
     let mut lines: Vec<(&str, &str)> = rules
         .iter()
-        .map(|rule| (rule.key(), rule.version.as_str()))
+        .map(|rule| (rule.attributes.key(), rule.attributes.version.as_str()))
         .collect();
     lines.sort_unstable();
     let mut hasher = Sha256::new();

@@ -40,7 +40,7 @@ impl Names {
         for selection in &rule.detection.selections {
             names.search(&selection.search, kind, fields);
         }
-        for field in &rule.fields {
+        for field in &rule.attributes.fields {
             names.want(&Arc::from(field.as_str()), kind, fields);
         }
         names
@@ -715,6 +715,6 @@ impl Reference {
             })
         };
         let found = self.rules.iter().filter(matches);
-        Ok(found.map(|meant| meant.rule.key()).collect())
+        Ok(found.map(|meant| meant.rule.attributes.key()).collect())
     }
 }

@@ -393,7 +393,7 @@ fn counts_of_a_batch_tell_what_each_rule_was_looked_at_for() {
     let latest = Some(1_626_611_363_720);
     let told = costs.iter().map(|cost| {
         assert_eq!(cost.cpu_ns, 0, "nobody gave a clock");
-        let title = detector.plan().rule(cost.rule).title.as_str();
+        let title = detector.plan().rule(cost.rule).attributes.title.as_str();
         (
             title,
             cost.candidates,

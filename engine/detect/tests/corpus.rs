@@ -71,7 +71,7 @@ fn every_linux_rule_runs_or_says_why_not() {
         assert!(
             rule.reason.contains("`DestinationHostname`"),
             "{}: {}",
-            rule.rule.title,
+            rule.rule.attributes.title,
             rule.reason
         );
     }
@@ -129,7 +129,10 @@ fn found<'d>(
 ) -> Result<BTreeSet<&'d str>, Fault> {
     let rules = detector.matching(line, cache)?;
     let plan = detector.plan();
-    Ok(rules.iter().map(|rule| plan.rule(*rule).key()).collect())
+    Ok(rules
+        .iter()
+        .map(|rule| plan.rule(*rule).attributes.key())
+        .collect())
 }
 
 /// All rules on 23,830 recorded events, rule by rule, with every optimisation on and off.
@@ -293,13 +296,15 @@ fn each_rule_alone_finds_what_the_reference_finds() {
             for (line, expected) in lines(&text).zip(&expected) {
                 let found = found(&mut detector, &line, &mut known);
                 let found = found.map(|rules| !rules.is_empty());
-                let expected = expected.as_ref().map(|rules| rules.contains(rule.key()));
+                let expected = expected
+                    .as_ref()
+                    .map(|rules| rules.contains(rule.attributes.key()));
                 assert_eq!(
                     found,
                     expected.map_err(|fault| *fault),
                     "{name} {:?} {}",
                     line.source,
-                    rule.key()
+                    rule.attributes.key()
                 );
             }
         }

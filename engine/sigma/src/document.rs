@@ -11,7 +11,7 @@ use crate::context::{Context, string};
 use crate::detection;
 use crate::suggest::{closest, did_you_mean};
 use crate::yaml::{Entry, Kind, Node};
-use crate::{Level, LogSource, Place, Related, Rule, Status};
+use crate::{Attributes, Level, LogSource, Place, Related, Rule, Status};
 
 const TITLE_CHARS_MAX: usize = 256;
 const DESCRIPTION_CHARS_MAX: usize = 65_535;
@@ -73,39 +73,43 @@ pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> O
     ]
     .concat();
     let rule = Rule {
-        place: root.place.clone(),
-        version,
-        title: title?,
-        id: text(entries, "id", context),
-        name: name?,
-        related: related(entries, context),
-        status: word(
-            entries,
-            "status",
-            status_of,
-            "stable, test, experimental, deprecated or unsupported",
-            context,
-        ),
-        level: word(
-            entries,
-            "level",
-            level_of,
-            "informational, low, medium, high or critical",
-            context,
-        ),
-        description: description(entries, context),
-        author: text(entries, "author", context),
-        license: text(entries, "license", context),
-        date: date(entries, "date", context),
-        modified: date(entries, "modified", context),
-        references,
-        tags: tags(entries, context),
-        fields: strings(entries, "fields", context),
-        falsepositives: strings(entries, "falsepositives", context),
-        scope: strings(entries, "scope", context),
-        custom: custom(entries, context),
+        attributes: Attributes {
+            place: root.place.clone(),
+            version,
+            title: title?,
+            id: text(entries, "id", context),
+            name: name?,
+            related: related(entries, context),
+            status: word(
+                entries,
+                "status",
+                status_of,
+                "stable, test, experimental, deprecated or unsupported",
+                context,
+            ),
+            level: word(
+                entries,
+                "level",
+                level_of,
+                "informational, low, medium, high or critical",
+                context,
+            ),
+            description: description(entries, context),
+            author: text(entries, "author", context),
+            license: text(entries, "license", context),
+            date: date(entries, "date", context),
+            modified: date(entries, "modified", context),
+            references,
+            tags: tags(entries, context),
+            fields: strings(entries, "fields", context),
+            falsepositives: strings(entries, "falsepositives", context),
+            scope: strings(entries, "scope", context),
+            custom: custom(entries, context),
+        },
         logsource: logsource?,
         detection: detection?,
+        filters: Vec::new(),
+        alerts: true,
     };
     if context.has_errors() {
         return None;

@@ -11,9 +11,11 @@
 mod codes;
 mod condition;
 mod context;
+mod correlation;
 mod detection;
 mod diagnostic;
 mod document;
+mod filter;
 mod load;
 mod modifier;
 mod number;
@@ -25,12 +27,18 @@ pub mod yaml;
 
 pub use codes::{CODES, Code};
 pub use context::{Options, Placeholders};
+pub use correlation::{
+    Bound, BoundOperator, Correlation, CorrelationCondition, CorrelationKind, CorrelationSource,
+    Seen, SourceTarget,
+};
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use filter::Filter;
 pub use load::{load, load_with};
 pub use number::canonical_decimal;
 pub use rule::{
-    Comparison, Condition, Detection, Field, Item, Level, LogSource, Matcher, Part, Pattern,
-    Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx, Status, TimePart,
+    AppliedFilter, Attributes, Comparison, Condition, Detection, Field, Item, Level, LogSource,
+    Matcher, Part, Pattern, Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx,
+    Status, TimePart,
 };
 
 use std::sync::Arc;
@@ -49,6 +57,10 @@ pub struct SourceFile {
 pub struct Loaded {
     /// Rules that loaded, in file order.
     pub rules: Vec<Rule>,
+    /// Correlations that loaded, each behind those that it reads.
+    pub correlations: Vec<Correlation>,
+    /// Filters that loaded, in file order, whether or not they reach a rule.
+    pub filters: Vec<Filter>,
     /// All mistakes of all files, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -165,15 +165,18 @@ impl Loader<'_> {
 
     /// Alerts of two rules with one key look like repetitions of each other.
     fn warn_of_same_key(&mut self, rule: &Rule, context: &mut Context<'_>) {
-        if let Some(first) = self.keys.get(rule.key()) {
-            let message = format!("another rule is known as `{}`", rule.key());
+        if let Some(first) = self.keys.get(rule.attributes.key()) {
+            let message = format!("another rule is known as `{}`", rule.attributes.key());
             let help = format!(
                 "give each an `id`; the first is at {}:{}",
                 first.file, first.line
             );
-            context.report_with_help(SAME_KEY.at(&rule.place, message), help);
+            context.report_with_help(SAME_KEY.at(&rule.attributes.place, message), help);
         } else {
-            self.keys.insert(rule.key().to_owned(), rule.place.clone());
+            self.keys.insert(
+                rule.attributes.key().to_owned(),
+                rule.attributes.place.clone(),
+            );
         }
     }
 

@@ -51,9 +51,9 @@ pub struct Related {
     pub kind: String,
 }
 
-/// One detection rule.
+/// What every document says of itself.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct Attributes {
     /// Where its document starts.
     pub place: Place,
     /// Hex of the content hash of the document's text (SHA-256, first 16 bytes).
@@ -92,20 +92,40 @@ pub struct Rule {
     pub scope: Vec<String>,
     /// Attributes that Sigma does not name, as JSON text by name, in file order.
     pub custom: Vec<(String, String)>,
-    /// `logsource`.
-    pub logsource: LogSource,
-    /// `detection`.
-    pub detection: Detection,
 }
 
-impl Rule {
-    /// What identifies the rule in alerts: its id, else its name, else its title.
+impl Attributes {
+    /// What identifies the document in alerts: its id, else its name, else its title.
     pub fn key(&self) -> &str {
         self.id
             .as_deref()
             .or(self.name.as_deref())
             .unwrap_or(&self.title)
     }
+}
+
+/// One detection rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What it says of itself.
+    pub attributes: Attributes,
+    /// `logsource`.
+    pub logsource: LogSource,
+    /// `detection`.
+    pub detection: Detection,
+    /// Filters that apply to it: it matches where its own condition holds and all of theirs do.
+    pub filters: Vec<AppliedFilter>,
+    /// Whether it alerts by itself: not where a correlation reads it, unless it says `generate: true`.
+    pub alerts: bool,
+}
+
+/// A filter on one rule. Its selections stand behind the rule's own, under names that tell whose they are.
+#[derive(Clone, Debug)]
+pub struct AppliedFilter {
+    /// Id, name or title of the filter.
+    pub key: Arc<str>,
+    /// What must hold beside the rule's own condition (policy F1).
+    pub condition: Condition,
 }
 
 /// `detection`: named selections and what combines them.

@@ -143,7 +143,7 @@ proptest! {
         // Comments and directives alone would belong to the document below them.
         let text = format!("{before}\nx\n---\n{good}");
         let after = load_text(&text);
-        prop_assert!(after.rules.iter().any(|rule| rule.title.starts_with("Netcat")), "{:?}", after.diagnostics);
+        prop_assert!(after.rules.iter().any(|rule| rule.attributes.title.starts_with("Netcat")), "{:?}", after.diagnostics);
     }
 }
 

@@ -518,32 +518,41 @@ simulation: 5
 taxonomy: sigma
 ",
     );
-    assert_eq!(rule.id.as_deref(), Some("some-id"));
-    assert_eq!(rule.name.as_deref(), Some("some_name"));
+    assert_eq!(rule.attributes.id.as_deref(), Some("some-id"));
+    assert_eq!(rule.attributes.name.as_deref(), Some("some_name"));
     assert_eq!(
-        (rule.status, rule.level),
+        (rule.attributes.status, rule.attributes.level),
         (Some(Status::Test), Some(Level::High))
     );
-    assert_eq!(rule.description.as_deref(), Some("two\nlines\n"));
+    assert_eq!(rule.attributes.description.as_deref(), Some("two\nlines\n"));
     assert_eq!(
-        (rule.author.as_deref(), rule.license.as_deref()),
+        (
+            rule.attributes.author.as_deref(),
+            rule.attributes.license.as_deref()
+        ),
         (Some("A, B"), Some("MIT"))
     );
     assert_eq!(
-        (rule.date.as_deref(), rule.modified.as_deref()),
+        (
+            rule.attributes.date.as_deref(),
+            rule.attributes.modified.as_deref()
+        ),
         (Some("2024-01-02"), Some("2024-02-29"))
     );
-    assert_eq!(rule.references, ["r1", "r2"]);
+    assert_eq!(rule.attributes.references, ["r1", "r2"]);
     assert_eq!(
-        (rule.tags, rule.fields),
+        (rule.attributes.tags, rule.attributes.fields),
         (vec!["attack.t1059.004".to_owned()], vec!["f".to_owned()])
     );
     assert_eq!(
-        (rule.falsepositives, rule.scope),
+        (rule.attributes.falsepositives, rule.attributes.scope),
         (vec!["fp".to_owned()], vec!["server".to_owned()])
     );
     assert_eq!(
-        (&*rule.related[0].id, &*rule.related[0].kind),
+        (
+            &*rule.attributes.related[0].id,
+            &*rule.attributes.related[0].kind
+        ),
         ("other", "derived")
     );
     let source = rule.logsource;
@@ -555,7 +564,7 @@ taxonomy: sigma
     );
     assert_eq!(source.custom, [("extra".to_owned(), "[1]".to_owned())]);
     assert_eq!(
-        rule.custom,
+        rule.attributes.custom,
         [
             (
                 "custom_one".to_owned(),
@@ -586,7 +595,11 @@ fn a_broken_document_stops_no_other() {
         text: text.into(),
     });
     let loaded = load(&files);
-    let titles: Vec<&str> = loaded.rules.iter().map(|rule| &*rule.title).collect();
+    let titles: Vec<&str> = loaded
+        .rules
+        .iter()
+        .map(|rule| &*rule.attributes.title)
+        .collect();
     assert_eq!(titles, ["one", "two", "three"]);
     let places: Vec<(&str, u32)> = loaded
         .diagnostics
@@ -603,13 +616,13 @@ fn the_version_of_a_rule_changes_with_its_text_alone() {
             "title: T\nlogsource: {{product: linux}}\ndetection: {{s: {{a: {value}}}, condition: s}}\n"
         )
     };
-    let alone = load_rule(&text("b")).version;
+    let alone = load_rule(&text("b")).attributes.version;
     assert_eq!(alone.len(), 32);
     assert_eq!(
         load_rules(&format!("{}---\n{}", text("b"), text("c")))[0].version,
         alone
     );
-    assert_ne!(load_rule(&text("c")).version, alone);
+    assert_ne!(load_rule(&text("c")).attributes.version, alone);
 }
 
 #[test]
@@ -636,10 +649,10 @@ detection: {s: {a: b}, condition: s}
         .iter()
         .map(|rule| {
             (
-                &*rule.title,
+                &*rule.attributes.title,
                 rule.logsource.product.as_deref(),
                 rule.logsource.service.as_deref(),
-                rule.level,
+                rule.attributes.level,
             )
         })
         .collect();
@@ -671,7 +684,7 @@ title: Three
     );
     let shown: Vec<_> = rules
         .iter()
-        .map(|rule| (&*rule.title, rule.logsource.service.as_deref()))
+        .map(|rule| (&*rule.attributes.title, rule.logsource.service.as_deref()))
         .collect();
     assert_eq!(
         shown,

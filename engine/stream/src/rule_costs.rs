@@ -99,7 +99,7 @@ impl RuleCosts {
     pub(crate) fn add(&self, plan: &Plan, rules: &[RuleCost], shared: &SharedCost) {
         let mut totals = self.lock();
         for cost in rules {
-            let key = plan.rule(cost.rule).key();
+            let key = plan.rule(cost.rule).attributes.key();
             if !totals.rules.contains_key(key) {
                 totals.rules.insert(key.to_owned(), Total::default());
             }
@@ -119,7 +119,11 @@ impl RuleCosts {
 
     /// Forgets rules that do not run any more, with their series.
     pub(crate) fn keep(&self, plan: &Plan) {
-        let running: BTreeSet<&str> = plan.rules().iter().map(|rule| rule.key()).collect();
+        let running: BTreeSet<&str> = plan
+            .rules()
+            .iter()
+            .map(|rule| rule.attributes.key())
+            .collect();
         self.lock().rules.retain(|key, total| {
             let stays = running.contains(key.as_str());
             if !stays && total.has_series {

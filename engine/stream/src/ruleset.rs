@@ -156,7 +156,7 @@ impl Change {
 /// Key and content hash of each running rule.
 fn versions(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
     let rules = plan.rules().iter();
-    rules.map(|rule| (rule.key(), rule.version.as_str()))
+    rules.map(|rule| (rule.attributes.key(), rule.attributes.version.as_str()))
 }
 
 #[cfg(test)]

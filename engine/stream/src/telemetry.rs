@@ -400,7 +400,7 @@ impl Telemetry {
         }
         for cost in counts.rules.iter().filter(|cost| cost.matches > 0) {
             self.matches
-                .with_label_values(&[plan.rule(cost.rule).key()])
+                .with_label_values(&[plan.rule(cost.rule).attributes.key()])
                 .inc_by(cost.matches);
         }
         self.rule_costs.add(plan, &counts.rules, &counts.shared);

@@ -119,7 +119,9 @@ fn detected(plan: Plan, lines: &[String]) -> Vec<BTreeSet<String>> {
     found(lines, |line, cache| {
         let rules = detector.matching(line, cache).expect("an event");
         let plan = detector.plan();
-        let keys = rules.iter().map(|rule| plan.rule(*rule).key().to_owned());
+        let keys = rules
+            .iter()
+            .map(|rule| plan.rule(*rule).attributes.key().to_owned());
         keys.collect()
     })
 }
@@ -138,7 +140,7 @@ proptest! {
         let often: Vec<String> = lines.iter().cycle().take(LINES * TIMES).cloned().collect();
         for options in Options::variants() {
             let Compiled { plan, not_running, .. } = Plan::compile_with(rules.clone(), options);
-            let stopped: BTreeSet<&str> = not_running.iter().map(|rule| rule.rule.key()).collect();
+            let stopped: BTreeSet<&str> = not_running.iter().map(|rule| rule.rule.attributes.key()).collect();
             for (at, found) in detected(plan, &often).iter().enumerate() {
                 let (expected, line) = (&expected[at % LINES], &often[at]);
                 let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();

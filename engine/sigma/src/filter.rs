@@ -1,0 +1,16 @@
+//! A Sigma filter after parsing, and its way into the rules that it applies to.
+//!
+//! SIGMA: sigma-filters-specification.md of 2.1.0; policy F1.
+
+use std::sync::Arc;
+
+use crate::Attributes;
+
+/// One filter.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// What it says of itself.
+    pub attributes: Attributes,
+    /// Keys of the rules that it reaches; none: it is idle.
+    pub reached: Vec<Arc<str>>,
+}
