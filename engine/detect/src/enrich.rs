@@ -168,11 +168,15 @@ fn text_hash(text: &[u8]) -> [u8; 16] {
     hash
 }
 
-/// Each part with its length before it, so that no two triples give one name.
 fn alert_id(rule: &str, host: &[u8], text_hash: &[u8; 16]) -> String {
+    id_of([rule.as_bytes(), host, text_hash].into_iter())
+}
+
+/// Each part with its length before it, so that no two lists give one name.
+pub(crate) fn id_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     // A version 5 UUID as `Uuid::new_v5` makes it (RFC 9562, 5.5), but that SHA-1 runs in hardware here.
     let mut hash = Sha1::new_with_prefix(NAMESPACE);
-    for part in [rule.as_bytes(), host, text_hash] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

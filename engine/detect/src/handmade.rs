@@ -80,6 +80,31 @@ pub(crate) fn place() -> Place {
     }
 }
 
+/// The attributes of the rule of this number.
+pub(crate) fn attributes(number: usize) -> Attributes {
+    Attributes {
+        place: place(),
+        version: String::new(),
+        title: format!("rule {number}"),
+        id: Some(number.to_string()),
+        name: None,
+        status: None,
+        level: None,
+        description: None,
+        author: None,
+        date: None,
+        modified: None,
+        related: Vec::new(),
+        license: None,
+        scope: Vec::new(),
+        references: Vec::new(),
+        tags: Vec::new(),
+        fields: Vec::new(),
+        falsepositives: Vec::new(),
+        custom: Vec::new(),
+    }
+}
+
 pub(crate) fn rule(
     kind: ViewKind,
     number: usize,
@@ -95,27 +120,7 @@ pub(crate) fn rule(
             search,
         });
     Rule {
-        attributes: Attributes {
-            place: place(),
-            version: String::new(),
-            title: format!("rule {number}"),
-            id: Some(number.to_string()),
-            name: None,
-            status: None,
-            level: None,
-            description: None,
-            author: None,
-            date: None,
-            modified: None,
-            related: Vec::new(),
-            license: None,
-            scope: Vec::new(),
-            references: Vec::new(),
-            tags: Vec::new(),
-            fields: Vec::new(),
-            falsepositives: Vec::new(),
-            custom: Vec::new(),
-        },
+        attributes: attributes(number),
         logsource: source(kind),
         detection: Detection {
             selections: selections.collect(),

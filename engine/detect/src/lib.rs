@@ -38,6 +38,7 @@ mod agreement;
 mod alert;
 #[cfg(test)]
 mod conformance;
+mod correlate;
 mod cost;
 mod date;
 mod enrich;
@@ -60,6 +61,10 @@ mod why;
 mod witness;
 
 pub use alert::{Alert, AlertSource, alert_schema};
+pub use correlate::{
+    CorrelationCounts, CorrelationIdx, CorrelationLimits, Correlations, Correlator, EVIDENCE_MAX,
+    Evidence, Facts as CorrelationFacts, Fired, RuleHit,
+};
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use lint::CODES;
 pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};

@@ -1,0 +1,576 @@
+//! Correlations: matches of rules, joined by group and event time.
+//!
+//! ```text
+//! match of a rule -> observe -> queue, ordered by event time
+//! watermark -> advance -> each match and each window's end before it, in order -> groups -> Fired
+//!                             ^------------- outer correlations ------------------------'
+//! ```
+//!
+//! Time is event time, and nothing is decided before the watermark has passed it: the same matches give the same
+//! alerts in whatever order they come, as long as they come before the watermark does. Points `T…` are those of
+//! Pythia's policy on what Sigma leaves open about timing.
+//!
+//! All state is bounded ([`CorrelationLimits`]), and whatever a limit costs is counted ([`CorrelationCounts`]).
+
+mod group;
+mod measure;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use sigma::{Correlation, SourceTarget};
+
+use crate::plan::RuleIdx;
+use group::{Group, Groups};
+use measure::Rule as MeasureRule;
+
+/// Number of a correlation within its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CorrelationIdx(pub u32);
+
+/// All running correlations, compiled. Immutable and shared between threads.
+#[derive(Debug, Default)]
+pub struct Correlations {
+    all: Vec<Compiled>,
+    /// By rule: which correlations read it, as which of their sources.
+    feeds: HashMap<RuleIdx, Vec<Feed>>,
+    /// By rule: the fields that these and all around them ask for.
+    fields: HashMap<RuleIdx, Vec<Arc<str>>>,
+}
+
+/// A correlation that reads something, and as which of its sources.
+#[derive(Clone, Copy, Debug)]
+struct Feed {
+    correlation: CorrelationIdx,
+    source: u32,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    correlation: Correlation,
+    measure: MeasureRule,
+    /// How many correlations lie below it, at most: those are decided first.
+    depth: u16,
+    /// The correlations that read this one.
+    feeds: Vec<Feed>,
+}
+
+/// What bounds the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorrelationLimits {
+    /// Groups of one correlation; beyond, the one without an event for the longest time is given up.
+    pub groups: usize,
+    /// Events of one group within its timespan; beyond, the oldest is given up.
+    pub events: usize,
+    /// Matches that wait for the watermark; beyond, it is moved on to the oldest of them.
+    pub waiting: usize,
+}
+
+impl CorrelationLimits {
+    /// 200,000 groups, 10,000 events, 262,144 matches.
+    pub const USUAL: Self = Self {
+        groups: 200_000,
+        events: 10_000,
+        waiting: 1 << 18,
+    };
+}
+
+/// A match of a rule, as correlations see it.
+#[derive(Clone, Debug)]
+pub struct RuleHit {
+    /// The rule.
+    pub rule: RuleIdx,
+    /// Event time, milliseconds since the epoch.
+    pub time_ms: i64,
+    /// Those of [`Correlations::fields`] that the event has, with their canonical texts.
+    pub facts: Facts,
+    /// What an alert says of it.
+    pub evidence: Arc<Evidence>,
+}
+
+/// Fields and their values.
+pub type Facts = Vec<(Arc<str>, Arc<str>)>;
+
+/// One event behind a correlation's alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The id that the match has as an alert, whether or not it is given as one.
+    pub alert_id: String,
+    /// Title of the rule or correlation that matched.
+    pub title: Arc<str>,
+    /// Event time, milliseconds since the epoch.
+    pub time_ms: i64,
+    /// The host's name.
+    pub host: Option<Arc<str>>,
+    /// The one value that says most about what happened, cut to 256 bytes.
+    pub summary: Option<Box<str>>,
+    /// Where the event was read, as [`crate::AlertSource`] shows it; `None` for a correlation.
+    pub source: Option<crate::AlertSource>,
+}
+
+/// Events that an alert lists, at most: the last ones.
+pub const EVIDENCE_MAX: usize = 16;
+
+/// A correlation that came to hold.
+#[derive(Clone, Debug)]
+pub struct Fired {
+    /// The correlation.
+    pub correlation: CorrelationIdx,
+    /// Match time, milliseconds since the epoch: of the event that made it hold, or the window's end (T7).
+    pub time_ms: i64,
+    /// How many times before it came to hold in this group at this very time.
+    pub again: u32,
+    /// The group, in the order of `group-by`.
+    pub group: Facts,
+    /// The number that the condition is about: a count, a sum, ...; canonical decimal text.
+    pub number: Option<String>,
+    /// The window, milliseconds since the epoch, both ends included.
+    pub window_ms: (i64, i64),
+    /// Events of the group in the window, of which [`Fired::evidence`] lists the last.
+    pub events: u64,
+    /// At most [`EVIDENCE_MAX`], oldest first.
+    pub evidence: Vec<Arc<Evidence>>,
+    /// What the event that completed it says, for those around (T10).
+    facts: Facts,
+}
+
+/// What was counted of one correlation since the last call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CorrelationCounts {
+    /// Matches that it took in.
+    pub taken: u64,
+    /// Matches that came after the watermark had passed their time, and count nowhere (T3).
+    pub late_dropped: u64,
+    /// Matches without one of the fields of `group-by`, which join no group (T5).
+    pub without_group: u64,
+    /// Groups given up for others.
+    pub groups_evicted: u64,
+    /// Events given up within their timespan.
+    pub events_evicted: u64,
+    /// How often it came to hold.
+    pub fired: u64,
+}
+
+impl Correlations {
+    /// Compiles correlations, of which each stands behind those it reads; `running` tells the number of a loaded
+    /// rule in the plan. Gives those that cannot run as well, with the reason.
+    pub fn compile(
+        correlations: Vec<Correlation>,
+        running: impl Fn(usize) -> Option<RuleIdx>,
+    ) -> (Self, Vec<(Correlation, String)>) {
+        let mut compiled = Self::default();
+        let mut refused = Vec::new();
+        let mut places: Vec<Option<CorrelationIdx>> = Vec::new();
+        for correlation in correlations {
+            let place = match compiled.reason_against(&correlation, &running, &places) {
+                Some(reason) => {
+                    refused.push((correlation, reason));
+                    None
+                }
+                None => Some(compiled.add(correlation, &running, &places)),
+            };
+            places.push(place);
+        }
+        compiled.find_fields();
+        (compiled, refused)
+    }
+
+    fn reason_against(
+        &self,
+        correlation: &Correlation,
+        running: &impl Fn(usize) -> Option<RuleIdx>,
+        places: &[Option<CorrelationIdx>],
+    ) -> Option<String> {
+        if let Some(reason) = &correlation.not_running {
+            return Some(reason.clone());
+        }
+        let is_idle = |target: SourceTarget| match target {
+            SourceTarget::Rule(rule) => running(rule).is_none(),
+            SourceTarget::Correlation(place) => places[place].is_none(),
+        };
+        let idle: Vec<&str> = correlation
+            .sources
+            .iter()
+            .filter(|source| is_idle(source.target))
+            .map(|source| &*source.name)
+            .collect();
+        if idle.is_empty() {
+            return None;
+        }
+        Some(format!("what it reads does not run: {}", idle.join(", ")))
+    }
+
+    fn add(
+        &mut self,
+        correlation: Correlation,
+        running: &impl Fn(usize) -> Option<RuleIdx>,
+        places: &[Option<CorrelationIdx>],
+    ) -> CorrelationIdx {
+        let index = CorrelationIdx(number(self.all.len()));
+        let mut depth = 0;
+        for (source, read) in (0..).zip(&correlation.sources) {
+            let feed = Feed {
+                correlation: index,
+                source,
+            };
+            match read.target {
+                SourceTarget::Rule(rule) => {
+                    let rule = running(rule).expect("what does not run was refused");
+                    self.feeds.entry(rule).or_default().push(feed);
+                }
+                SourceTarget::Correlation(place) => {
+                    let inner = places[place].expect("what does not run was refused");
+                    let inner = &mut self.all[inner.0 as usize];
+                    inner.feeds.push(feed);
+                    depth = depth.max(inner.depth + 1);
+                }
+            }
+        }
+        self.all.push(Compiled {
+            measure: MeasureRule::new(&correlation),
+            correlation,
+            depth,
+            feeds: Vec::new(),
+        });
+        index
+    }
+
+    /// Which fields of a rule's events are asked for, by the correlations that read it and all around them.
+    fn find_fields(&mut self) {
+        let mut fields = HashMap::new();
+        for (rule, feeds) in &self.feeds {
+            let mut asked = Vec::new();
+            for feed in feeds {
+                self.fields_above(*feed, &mut asked);
+            }
+            asked.sort_unstable();
+            asked.dedup();
+            fields.insert(*rule, asked);
+        }
+        self.fields = fields;
+    }
+
+    fn fields_above(&self, feed: Feed, asked: &mut Vec<Arc<str>>) {
+        let compiled = self.of(feed.correlation);
+        asked.extend_from_slice(&compiled.correlation.sources[feed.source as usize].group_by);
+        asked.extend_from_slice(compiled.measure.fields());
+        for outer in &compiled.feeds {
+            self.fields_above(*outer, asked);
+        }
+    }
+
+    fn of(&self, index: CorrelationIdx) -> &Compiled {
+        &self.all[index.0 as usize]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The correlation of this number.
+    pub fn correlation(&self, index: CorrelationIdx) -> &Correlation {
+        &self.of(index).correlation
+    }
+
+    /// The fields that a match of the rule must bring; `None` if no correlation reads it.
+    pub fn fields(&self, rule: RuleIdx) -> Option<&[Arc<str>]> {
+        self.fields.get(&rule).map(Vec::as_slice)
+    }
+}
+
+/// The state of all correlations. Belongs to one thread.
+#[derive(Debug)]
+pub struct Correlator {
+    correlations: Arc<Correlations>,
+    limits: CorrelationLimits,
+    groups: Vec<Groups>,
+    counts: Vec<CorrelationCounts>,
+    queue: BinaryHeap<Reverse<Task>>,
+    watermark_ms: i64,
+    tasks: u64,
+    watermark_forced: u64,
+}
+
+/// Something to be done once the watermark is behind `time_ms`.
+#[derive(Debug)]
+struct Task {
+    time_ms: i64,
+    depth: u16,
+    /// Of equal times the matches go first, then what ends then.
+    is_end: bool,
+    number: u64,
+    correlation: CorrelationIdx,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Match {
+        source: u32,
+        facts: Facts,
+        evidence: Arc<Evidence>,
+    },
+    /// The window of a group closes (T7).
+    End { group: Arc<[Arc<str>]> },
+}
+
+impl Task {
+    fn order(&self) -> (i64, u16, bool, u64) {
+        (self.time_ms, self.depth, self.is_end, self.number)
+    }
+}
+
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Task {}
+
+impl Ord for Task {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Task {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Correlator {
+    /// Empty state.
+    pub fn new(correlations: Arc<Correlations>, limits: CorrelationLimits) -> Self {
+        Self {
+            groups: correlations.all.iter().map(|_| Groups::default()).collect(),
+            counts: vec![CorrelationCounts::default(); correlations.len()],
+            queue: BinaryHeap::new(),
+            watermark_ms: i64::MIN,
+            tasks: 0,
+            watermark_forced: 0,
+            correlations,
+            limits,
+        }
+    }
+
+    /// Takes in what rules matched one event, in any order of events. Nothing fires before [`Correlator::advance`].
+    pub fn observe(&mut self, hits: &[RuleHit]) {
+        let correlations = Arc::clone(&self.correlations);
+        let mut fed: Vec<(Feed, &RuleHit)> = hits
+            .iter()
+            .flat_map(|hit| {
+                let feeds = correlations.feeds.get(&hit.rule).into_iter().flatten();
+                feeds.map(move |feed| (*feed, hit))
+            })
+            .collect();
+        // T8: one event may be several steps of an order.
+        fed.sort_by_key(|(feed, _)| (feed.correlation, feed.source));
+        for (feed, hit) in fed {
+            if hit.time_ms < self.watermark_ms {
+                self.counts[feed.correlation.0 as usize].late_dropped += 1;
+                continue;
+            }
+            let (facts, evidence) = (hit.facts.clone(), Arc::clone(&hit.evidence));
+            self.queue(feed, hit.time_ms, facts, evidence);
+        }
+    }
+
+    fn queue(&mut self, feed: Feed, time_ms: i64, facts: Facts, evidence: Arc<Evidence>) {
+        let source = feed.source;
+        let what = What::Match {
+            source,
+            facts,
+            evidence,
+        };
+        self.push(time_ms, feed.correlation, what);
+    }
+
+    fn push(&mut self, time_ms: i64, correlation: CorrelationIdx, what: What) {
+        self.tasks += 1;
+        self.queue.push(Reverse(Task {
+            time_ms,
+            depth: self.correlations.of(correlation).depth,
+            is_end: matches!(what, What::End { .. }),
+            number: self.tasks,
+            correlation,
+            what,
+        }));
+    }
+
+    /// No event before `watermark_ms` is waited for any more: decides all that lies before it. A watermark never
+    /// goes back.
+    pub fn advance(&mut self, watermark_ms: i64, fired: &mut Vec<Fired>) {
+        self.watermark_ms = self.watermark_ms.max(watermark_ms);
+        self.work(fired);
+        while self.queue.len() > self.limits.waiting {
+            let Some(Reverse(oldest)) = self.queue.peek() else {
+                break;
+            };
+            self.watermark_ms = oldest.time_ms.saturating_add(1);
+            self.watermark_forced += 1;
+            self.work(fired);
+        }
+    }
+
+    /// There are no more events: decides everything and closes all windows.
+    pub fn finish(&mut self, fired: &mut Vec<Fired>) {
+        self.advance(i64::MAX, fired);
+    }
+
+    fn work(&mut self, fired: &mut Vec<Fired>) {
+        while let Some(Reverse(task)) = self.queue.peek()
+            && task.time_ms < self.watermark_ms
+            && let Some(Reverse(task)) = self.queue.pop()
+        {
+            self.perform(task, fired);
+        }
+        for (groups, compiled) in self.groups.iter_mut().zip(&self.correlations.all) {
+            let timespan = compiled.correlation.timespan_ms;
+            groups.forget_before(self.watermark_ms.saturating_sub(timespan));
+        }
+    }
+
+    fn perform(&mut self, task: Task, fired: &mut Vec<Fired>) {
+        let correlations = Arc::clone(&self.correlations);
+        let index = task.correlation.0 as usize;
+        let Compiled {
+            correlation,
+            measure,
+            feeds,
+            ..
+        } = &correlations.all[index];
+        let (groups, counts) = (&mut self.groups[index], &mut self.counts[index]);
+        let now = task.time_ms;
+        let (key, held) = match task.what {
+            What::Match {
+                source,
+                facts,
+                evidence,
+            } => {
+                let read = &correlation.sources[source as usize];
+                let Some(key) = group_of(&read.group_by, &facts) else {
+                    counts.without_group += 1;
+                    return;
+                };
+                counts.taken += 1;
+                let (group, evicted) = groups.of(&key, now, self.limits.groups, measure);
+                counts.groups_evicted += u64::from(evicted);
+                let value = measure.value(&facts);
+                group.note(evidence, facts);
+                let timespan = correlation.timespan_ms;
+                let from = now.saturating_sub(timespan);
+                let opened = measure
+                    .decides_at_end()
+                    .then(|| group.open_window(now, timespan));
+                if opened.is_none() {
+                    group.measure.forget_before(from);
+                }
+                counts.events_evicted += group.measure.add(now, source, value, self.limits.events);
+                match opened {
+                    Some(Some(end)) => {
+                        return self.push(end, task.correlation, What::End { group: key });
+                    }
+                    Some(None) => return,
+                    None => {
+                        let held = group.transition(now, timespan, measure);
+                        (key, held.then_some((from, now)))
+                    }
+                }
+            }
+            What::End { group: key } => {
+                let ends = |group: &&mut Group| group.window.is_some_and(|(_, end)| end == now);
+                let Some(group) = groups.get(&key, now).filter(ends) else {
+                    return;
+                };
+                let held = group.end_window(correlation.timespan_ms, measure);
+                (key, held)
+            }
+        };
+        let Some(window_ms) = held else { return };
+        let Some(group) = groups.get(&key, now) else {
+            return;
+        };
+        counts.fired += 1;
+        let alert = group.fire(task.correlation, correlation, &key, now, window_ms, measure);
+        let summary = alert.evidence.last().and_then(|last| last.summary.clone());
+        for feed in feeds {
+            let evidence = Arc::new(Evidence {
+                alert_id: alert.alert_id(correlation.attributes.key()),
+                title: correlation.attributes.title.as_str().into(),
+                time_ms: now,
+                host: alert.evidence.last().and_then(|last| last.host.clone()),
+                summary: summary.clone(),
+                source: None,
+            });
+            // T10: the group's values, else those of the event that completed it.
+            let facts = [&alert.group[..], &alert.facts[..]].concat();
+            self.queue(*feed, now, facts, evidence);
+        }
+        if correlation.alerts {
+            fired.push(alert);
+        }
+    }
+
+    /// What was counted since the last call, by correlation.
+    pub fn take_counts(&mut self) -> Vec<CorrelationCounts> {
+        let none = vec![CorrelationCounts::default(); self.counts.len()];
+        std::mem::replace(&mut self.counts, none)
+    }
+
+    /// How often the watermark was moved on because too many matches waited for it, since the last call.
+    pub fn take_forced(&mut self) -> u64 {
+        std::mem::take(&mut self.watermark_forced)
+    }
+
+    /// Live groups, by correlation.
+    pub fn groups(&self) -> impl Iterator<Item = usize> {
+        self.groups.iter().map(Groups::len)
+    }
+
+    /// What the watermark is: nothing before it is waited for.
+    pub fn watermark_ms(&self) -> i64 {
+        self.watermark_ms
+    }
+}
+
+/// The group that an event belongs to; none if it lacks one of the fields (T5).
+fn group_of(fields: &[Arc<str>], facts: &Facts) -> Option<Arc<[Arc<str>]>> {
+    fields.iter().map(|field| fact(facts, field)).collect()
+}
+
+/// The value of a field; the first of several counts.
+fn fact(facts: &Facts, field: &str) -> Option<Arc<str>> {
+    let found = facts.iter().find(|(name, _)| **name == *field);
+    found.map(|(_, value)| Arc::clone(value))
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a plan has fewer than 2^32 correlations")
+}
+
+impl Fired {
+    /// The alert's id: a version 5 UUID over the correlation's key, the group and the match time, the same wherever
+    /// and however often it is evaluated.
+    pub fn alert_id(&self, key: &str) -> String {
+        let mut parts: Vec<Vec<u8>> = vec![key.as_bytes().to_vec()];
+        for (name, value) in &self.group {
+            parts.push(name.as_bytes().to_vec());
+            parts.push(value.as_bytes().to_vec());
+        }
+        parts.push(self.time_ms.to_le_bytes().to_vec());
+        parts.push(self.again.to_le_bytes().to_vec());
+        crate::enrich::id_of(parts.iter().map(Vec::as_slice))
+    }
+}
+
+#[cfg(test)]
+mod tests;
