@@ -619,7 +619,7 @@ fn the_version_of_a_rule_changes_with_its_text_alone() {
     let alone = load_rule(&text("b")).attributes.version;
     assert_eq!(alone.len(), 32);
     assert_eq!(
-        load_rules(&format!("{}---\n{}", text("b"), text("c")))[0].version,
+        load_rules(&format!("{}---\n{}", text("b"), text("c")))[0].attributes.version,
         alone
     );
     assert_ne!(load_rule(&text("c")).attributes.version, alone);
@@ -664,7 +664,7 @@ detection: {s: {a: b}, condition: s}
             ("Own", None, Some("cron"), None),
         ]
     );
-    assert_ne!(rules[0].version, rules[1].version);
+    assert_ne!(rules[0].attributes.version, rules[1].attributes.version);
 }
 
 #[test]
