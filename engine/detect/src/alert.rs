@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use sigma::{Level, Status};
+use sigma::{CorrelationKind, Level, Status};
+
+use crate::Source;
 
 /// One alert: one rule that matched one event.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -44,16 +46,21 @@ pub struct Alert {
     #[serde(skip_serializing_if = "is_false")]
     pub texts_truncated: bool,
     /// The Laurel object's text as it came, after the envelope was opened: JSON within a JSON string. Member names that
-    /// were written with escapes stand plain.
+    /// were written with escapes stand plain. Absent in alerts of correlations.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub event: Arc<str>,
     /// `event` has been cut to 900 KB or what was set instead (as encoded here), or further, to keep the alert below 1 MB.
     #[serde(skip_serializing_if = "is_false")]
     pub event_truncated: bool,
+    /// Of a correlation: its group, its window and the events behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<AlertCorrelation>,
     /// What was cut, guessed or missing when the event was decoded.
     #[serde(skip_serializing_if = "AlertFlags::is_empty")]
     pub flags: AlertFlags,
-    /// Where the event was read.
-    pub source: AlertSource,
+    /// Where the event was read. Absent in alerts of correlations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<AlertSource>,
     /// Who made this alert.
     pub engine: AlertEngine,
     /// On the last alert of an event that more rules matched than the limit allows: how many alerts were left out.
@@ -348,6 +355,68 @@ pub enum AlertSource {
     },
 }
 
+impl AlertSource {
+    pub(crate) fn of(source: Source<'_>) -> Self {
+        match source {
+            Source::Kafka {
+                topic,
+                partition,
+                offset,
+            } => Self::Kafka {
+                topic: topic.to_owned(),
+                partition,
+                offset,
+            },
+            Source::File { file, line } => Self::File {
+                file: file.to_owned(),
+                line,
+            },
+        }
+    }
+}
+
+/// What a correlation found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AlertCorrelation {
+    /// `type`, such as `event_count`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The values of `group-by` that all its events share.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group: BTreeMap<Arc<str>, Arc<str>>,
+    /// The number that the condition is about: a count, a sum, ...; a decimal number as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Start of the window, RFC 3339; belongs to it.
+    pub from: String,
+    /// End of the window, RFC 3339; belongs to it.
+    pub to: String,
+    /// How many events of the group lie in the window.
+    pub event_count: u64,
+    /// The last of them, at most 16, oldest first.
+    pub events: Vec<AlertEvidence>,
+}
+
+/// An event behind a correlation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AlertEvidence {
+    /// The id that the match has as an alert, whether or not it was given as one.
+    pub alert_id: String,
+    /// Title of the rule, or of the correlation, that matched.
+    pub title: Arc<str>,
+    /// Event time, RFC 3339.
+    pub time: String,
+    /// The host's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Arc<str>>,
+    /// The command line, else the executable; at most 256 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Box<str>>,
+    /// Where the event was read; absent for a correlation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<AlertSource>,
+}
+
 /// Who made the alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AlertEngine {
@@ -441,6 +510,19 @@ pub(crate) fn level_name(level: Level) -> &'static str {
         Level::Medium => "medium",
         Level::High => "high",
         Level::Critical => "critical",
+    }
+}
+
+/// Sigma's word for a correlation's type.
+pub(crate) fn type_name(kind: &CorrelationKind) -> &'static str {
+    match kind {
+        CorrelationKind::EventCount => "event_count",
+        CorrelationKind::ValueCount(_) => "value_count",
+        CorrelationKind::ValueSum(_) => "value_sum",
+        CorrelationKind::ValueAvg(_) => "value_avg",
+        CorrelationKind::ValuePercentile(..) => "value_percentile",
+        CorrelationKind::Temporal => "temporal",
+        CorrelationKind::TemporalOrdered => "temporal_ordered",
     }
 }
 

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use sigma::{Correlation, SourceTarget};
 
+use crate::alert::RuleText;
+use crate::enrich::rule_text;
 use crate::plan::RuleIdx;
 use group::{Group, Groups};
 use measure::Rule as MeasureRule;
@@ -49,6 +51,8 @@ struct Feed {
 #[derive(Debug)]
 struct Compiled {
     correlation: Correlation,
+    /// Its attributes, as all of its alerts carry them.
+    text: Arc<RuleText>,
     measure: MeasureRule,
     /// How many correlations lie below it, at most: those are decided first.
     depth: u16,
@@ -229,6 +233,7 @@ impl Correlations {
         }
         self.all.push(Compiled {
             measure: MeasureRule::new(&correlation),
+            text: Arc::new(rule_text(&correlation.attributes)),
             correlation,
             depth,
             feeds: Vec::new(),
@@ -269,6 +274,11 @@ impl Correlations {
         self.all.is_empty()
     }
 
+    /// All of them; [`CorrelationIdx`] counts them.
+    pub fn all(&self) -> impl Iterator<Item = &Correlation> {
+        self.all.iter().map(|compiled| &compiled.correlation)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -277,6 +287,10 @@ impl Correlations {
     /// The correlation of this number.
     pub fn correlation(&self, index: CorrelationIdx) -> &Correlation {
         &self.of(index).correlation
+    }
+
+    pub(crate) fn text(&self, index: CorrelationIdx) -> &Arc<RuleText> {
+        &self.of(index).text
     }
 
     /// The fields that a match of the rule must bring; `None` if no correlation reads it.

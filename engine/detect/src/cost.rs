@@ -5,6 +5,8 @@
 //! steps of a sampled event; it goes on while the thread waits for a processor. The other counts
 //! what the thread has had of one; it is read at both ends of the event, and where the two disagree the event is left out.
 
+use std::collections::BTreeMap;
+
 use crate::plan::RuleIdx;
 
 /// Two clocks, in nanoseconds since whenever.
@@ -67,6 +69,8 @@ const STEPS: usize = 512;
 pub(crate) struct Costs {
     rules: Vec<Counter>,
     touched: Vec<RuleIdx>,
+    /// By rule and number of its filter.
+    suppressed: BTreeMap<(RuleIdx, u32), u64>,
     /// Number of the current event.
     event: u64,
     shared: SharedCost,
@@ -89,6 +93,7 @@ impl Costs {
         Self {
             rules: (0..).map(RuleIdx).take(rules).map(counter).collect(),
             touched: Vec::with_capacity(rules),
+            suppressed: BTreeMap::new(),
             event: 0,
             shared: SharedCost::default(),
             sampler: None,
@@ -131,6 +136,19 @@ impl Costs {
             cost.candidates += 1;
         }
         self.step(Step::Rule(rule));
+    }
+
+    /// A rule's own condition held on a view, and this filter of it kept it from matching there.
+    pub(crate) fn suppressed(&mut self, rule: RuleIdx, filter: u32) {
+        *self.suppressed.entry((rule, filter)).or_default() += 1;
+    }
+
+    /// What filters kept from matching since the last call, in views.
+    pub(crate) fn take_suppressed(&mut self) -> Vec<(RuleIdx, u32, u64)> {
+        let suppressed = std::mem::take(&mut self.suppressed).into_iter();
+        suppressed
+            .map(|((rule, filter), count)| (rule, filter, count))
+            .collect()
     }
 
     /// A rule matches the event, of this time; it was verified before.

@@ -4,22 +4,25 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use event::{Event, ValueKind};
+use event::{Event, Slot, Value, ValueKind, ViewKind};
 use serde_json::value::to_raw_value;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-use sigma::{Level, Rule};
+use sigma::{Attributes, Level};
 use uuid::{Builder, Uuid};
 
 use crate::alert::{
-    Alert, AlertAncestor, AlertAsset, AlertEngine, AlertFlags, AlertParent, AlertProcess,
-    AlertRule, AlertSource, Attack, RelatedRule, RuleText, level_name, shown, status_name,
+    Alert, AlertAncestor, AlertAsset, AlertCorrelation, AlertEngine, AlertEvidence, AlertFlags,
+    AlertParent, AlertProcess, AlertRule, AlertSource, Attack, RelatedRule, RuleText, level_name,
+    shown, status_name, type_name,
 };
+use crate::correlate::{Evidence, Fired, RuleHit};
 use crate::date::rfc3339;
+use crate::number::canonical_if_other;
 use crate::plan::{Plan, RuleIdx};
 use crate::subject::Subject;
 use crate::why::Why;
-use crate::{Limits, Line, Source};
+use crate::{Limits, Line};
 
 /// Name space of alert ids. Fixed for ever: another one would give every alert a second id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f0c_63a1_6b0e_4d1e_9c57_2f1a_d84b_7e30);
@@ -47,8 +50,8 @@ const FIELD_BYTES_MAX: usize = 256;
 const LEVEL: Level = Level::Medium;
 
 /// The level that decides: the rule's own, or medium.
-pub(crate) fn effective_level(rule: &Rule) -> Level {
-    rule.attributes.level.unwrap_or(LEVEL)
+pub(crate) fn effective_level(attributes: &Attributes) -> Level {
+    attributes.level.unwrap_or(LEVEL)
 }
 
 /// What all alerts of one event share.
@@ -86,21 +89,7 @@ impl Shared {
                 argv_split_guess: flags.argv_split_guess,
                 limit_reached: flags.limit_reached,
             },
-            source: match line.source {
-                Source::Kafka {
-                    topic,
-                    partition,
-                    offset,
-                } => AlertSource::Kafka {
-                    topic: topic.to_owned(),
-                    partition,
-                    offset,
-                },
-                Source::File { file, line } => AlertSource::File {
-                    file: file.to_owned(),
-                    line,
-                },
-            },
+            source: AlertSource::of(line.source),
         }
     }
 
@@ -122,7 +111,7 @@ impl Shared {
                 &self.text_hash,
             ),
             time: self.time.clone(),
-            level: level_name(effective_level(plan.rule(rule))),
+            level: level_name(effective_level(&plan.rule(rule).attributes)),
             rule: AlertRule {
                 text: Arc::clone(plan.text(rule)),
                 fields: fields(plan, rule, views, &mut cutter),
@@ -135,8 +124,9 @@ impl Shared {
             texts_truncated: cutter.cut,
             event: Arc::clone(&self.event),
             event_truncated: false,
+            correlation: None,
             flags: self.flags,
-            source: self.source.clone(),
+            source: Some(self.source.clone()),
             engine: AlertEngine {
                 version: env!("CARGO_PKG_VERSION"),
                 ruleset: Arc::clone(plan.shared_hash()),
@@ -158,6 +148,86 @@ impl Shared {
             return (Arc::clone(&self.event), false);
         }
         (cut_to(&self.event, limit).into(), true)
+    }
+}
+
+/// The ids and the words that matches of one event give to correlations.
+pub(crate) struct Witnessed {
+    time_ms: i64,
+    host: Option<Arc<str>>,
+    host_key: Vec<u8>,
+    text_hash: [u8; 16],
+    summary: Option<Box<str>>,
+    source: AlertSource,
+}
+
+/// Most bytes of [`Evidence::summary`].
+const SUMMARY_BYTES_MAX: usize = 256;
+
+impl Witnessed {
+    pub(crate) fn new(event: &Event<'_>, line: &Line<'_>) -> Self {
+        let mut cutter = Cutter::default();
+        let process = event.process();
+        let telling = process.command_line.or(process.exe);
+        Self {
+            time_ms: event.id().time_ms,
+            host: event
+                .host()
+                .map(|host| cutter.text(host, TEXT_BYTES_MAX).into()),
+            host_key: event.host().unwrap_or_default().to_vec(),
+            text_hash: text_hash(event.text()),
+            summary: telling.map(|text| cutter.text(&text, SUMMARY_BYTES_MAX).into()),
+            source: AlertSource::of(line.source),
+        }
+    }
+
+    /// The match of a rule that correlations ask for these fields, on this view.
+    pub(crate) fn hit(
+        &self,
+        plan: &Plan,
+        rule: RuleIdx,
+        fields: &[Arc<str>],
+        view: &Subject<'_>,
+    ) -> RuleHit {
+        let key = plan.rule(rule).attributes.key();
+        let value = |field: &Arc<str>| {
+            let slot = plan.names(rule).named(field)?;
+            Some((Arc::clone(field), canonical_value(view, slot)?))
+        };
+        RuleHit {
+            rule,
+            time_ms: self.time_ms,
+            facts: fields.iter().filter_map(value).collect(),
+            evidence: Arc::new(Evidence {
+                alert_id: alert_id(key, &self.host_key, &self.text_hash),
+                title: plan.text(rule).title.as_str().into(),
+                time_ms: self.time_ms,
+                host: self.host.clone(),
+                summary: self.summary.clone(),
+                source: Some(self.source.clone()),
+            }),
+        }
+    }
+}
+
+/// T5: the canonical text of a field, several values of the event's own arrays as JSON; `None` if it is missing or null.
+fn canonical_value(view: &Subject<'_>, slot: Slot) -> Option<Arc<str>> {
+    let text = |value: &Value| match canonical_if_other(view.raw(value)) {
+        Some(canonical) if value.kind == ValueKind::Number => shown(&canonical).into_owned(),
+        _ => shown(view.raw(value)).into_owned(),
+    };
+    let values = view.values.iter().filter(|value| {
+        value.slot == slot && !matches!(value.kind, ValueKind::Null | ValueKind::Container)
+    });
+    let texts: Vec<String> = match view.kind {
+        // Their fields have one value, or other names for the same (`Image`): the first counts.
+        ViewKind::Record | ViewKind::Native => values.map(text).collect(),
+        _ => values.take(1).map(text).collect(),
+    };
+    match &texts[..] {
+        [] => None,
+        [only] => Some(only.as_str().into()),
+        several => serde_json::to_string(several).ok().map(Into::into),
     }
 }
 
@@ -343,37 +413,86 @@ fn fields<'s>(
     fields
 }
 
+/// The alert of a correlation. It has no event of its own: `correlation` lists those behind it.
+pub(crate) fn correlation_alert(plan: &Plan, fired: &Fired) -> Alert {
+    let correlation = plan.correlations().correlation(fired.correlation);
+    let attributes = &correlation.attributes;
+    let of_group = fired.group.iter().find(|(name, _)| &**name == "host");
+    let hosts = || {
+        let mut hosts = fired.evidence.iter().map(|event| event.host.clone());
+        let first = hosts.next()?;
+        hosts.all(|host| host == first).then_some(first).flatten()
+    };
+    let host = of_group.map(|(_, host)| Arc::clone(host)).or_else(hosts);
+    let event = |event: &Arc<Evidence>| AlertEvidence {
+        alert_id: event.alert_id.clone(),
+        title: Arc::clone(&event.title),
+        time: rfc3339(event.time_ms),
+        host: event.host.clone(),
+        summary: event.summary.clone(),
+        source: event.source.clone(),
+    };
+    Alert {
+        alert_id: fired.alert_id(attributes.key()),
+        time: rfc3339(fired.time_ms),
+        level: level_name(effective_level(attributes)),
+        rule: AlertRule {
+            text: Arc::clone(plan.correlations().text(fired.correlation)),
+            fields: BTreeMap::new(),
+        },
+        why: Vec::new(),
+        why_truncated: false,
+        host: host.map(|host| host.as_ref().to_owned()),
+        asset: AlertAsset::unknown(),
+        process: None,
+        texts_truncated: false,
+        event: "".into(),
+        event_truncated: false,
+        correlation: Some(AlertCorrelation {
+            kind: type_name(&correlation.kind),
+            group: fired.group.iter().cloned().collect(),
+            value: fired.number.clone(),
+            from: rfc3339(fired.window_ms.0),
+            to: rfc3339(fired.window_ms.1),
+            event_count: fired.events,
+            events: fired.evidence.iter().map(event).collect(),
+        }),
+        flags: AlertFlags::default(),
+        source: None,
+        engine: AlertEngine {
+            version: env!("CARGO_PKG_VERSION"),
+            ruleset: Arc::clone(plan.shared_hash()),
+        },
+        alerts_left_out: None,
+    }
+}
+
 /// The attributes of a rule, as all of its alerts carry them.
-pub(crate) fn rule_text(rule: &Rule) -> RuleText {
-    let custom = rule.attributes.custom.iter().map(|(name, json)| {
+pub(crate) fn rule_text(attributes: &Attributes) -> RuleText {
+    let custom = attributes.custom.iter().map(|(name, json)| {
         let value =
             serde_json::from_str(json).unwrap_or_else(|_| serde_json::Value::String(json.clone()));
         (name.clone(), value)
     });
     let mut text = RuleText {
         json: None,
-        id: rule.attributes.id.clone(),
-        title: rule.attributes.title.clone(),
-        name: rule.attributes.name.clone(),
-        level: rule
-            .attributes
-            .level
-            .map(|level| level_name(level).to_owned()),
-        status: rule
-            .attributes
+        id: attributes.id.clone(),
+        title: attributes.title.clone(),
+        name: attributes.name.clone(),
+        level: attributes.level.map(|level| level_name(level).to_owned()),
+        status: attributes
             .status
             .map(|status| status_name(status).to_owned()),
-        version: rule.attributes.version.clone(),
-        description: rule.attributes.description.clone(),
-        tags: rule.attributes.tags.clone(),
-        attack: Attack::from_tags(&rule.attributes.tags),
-        author: rule.attributes.author.clone(),
-        date: rule.attributes.date.clone(),
-        modified: rule.attributes.modified.clone(),
-        license: rule.attributes.license.clone(),
-        references: rule.attributes.references.clone(),
-        related: rule
-            .attributes
+        version: attributes.version.clone(),
+        description: attributes.description.clone(),
+        tags: attributes.tags.clone(),
+        attack: Attack::from_tags(&attributes.tags),
+        author: attributes.author.clone(),
+        date: attributes.date.clone(),
+        modified: attributes.modified.clone(),
+        license: attributes.license.clone(),
+        references: attributes.references.clone(),
+        related: attributes
             .related
             .iter()
             .map(|related| RelatedRule {
@@ -381,8 +500,8 @@ pub(crate) fn rule_text(rule: &Rule) -> RuleText {
                 kind: related.kind.clone(),
             })
             .collect(),
-        falsepositives: rule.attributes.falsepositives.clone(),
-        scope: rule.attributes.scope.clone(),
+        falsepositives: attributes.falsepositives.clone(),
+        scope: attributes.scope.clone(),
         custom: custom.collect(),
     };
     text.json = to_raw_value(&text).ok();

@@ -161,11 +161,17 @@ pub(crate) fn evaluate(
         options,
     };
     for &candidate in candidates.iter() {
-        let holds = run.holds(section.roots[candidate as usize], None);
-        let rule = section.rules[candidate as usize];
+        let at = candidate as usize;
+        let holds = run.holds(section.roots[at], None);
+        let rule = section.rules[at];
         costs.verified(rule);
-        if holds {
-            matched(rule);
+        if !holds {
+            continue;
+        }
+        let mut filters = section.filters[at].iter();
+        match filters.find(|(_, filter)| !run.holds(*filter, None)) {
+            Some((filter, _)) => costs.suppressed(rule, *filter),
+            None => matched(rule),
         }
     }
 }

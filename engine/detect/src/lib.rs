@@ -75,7 +75,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::cost::{Costs, Step};
-use crate::enrich::{Shared, effective_level};
+use crate::enrich::{Shared, Witnessed, effective_level};
 use crate::evaluate::Scratch;
 use crate::subject::Subject;
 use event::{Decoder, Event, Fault, Origin, ProcessCache, Profile, ViewKind};
@@ -141,6 +141,8 @@ pub struct Detector {
     scratch: Scratch,
     /// Rule and number of the view, of the current event.
     matches: Vec<(RuleIdx, u32)>,
+    /// What rules that correlations read matched in the current event.
+    hits: Vec<RuleHit>,
     costs: Costs,
     dropped: Tally,
     newest_ms: Option<i64>,
@@ -156,6 +158,7 @@ impl Detector {
             decoder: Decoder::new(profile, plan.fields()).with_fast_path(plan.options().fast_path),
             scratch: plan.scratch(),
             matches: Vec::new(),
+            hits: Vec::new(),
             costs: plan.costs(),
             dropped: Tally::new(rules),
             newest_ms: None,
@@ -192,6 +195,7 @@ impl Detector {
         alerts: &mut Vec<Alert>,
     ) -> Result<(), Fault> {
         self.costs.begin();
+        self.hits.clear();
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
         self.costs.step(Step::Decode);
         let time_ms = event.id().time_ms;
@@ -207,14 +211,27 @@ impl Detector {
         }
         let plan = &self.plan;
         self.matches.sort_unstable_by_key(|(rule, view)| {
-            (Reverse(effective_level(plan.rule(*rule))), *rule, *view)
+            (
+                Reverse(effective_level(&plan.rule(*rule).attributes)),
+                *rule,
+                *view,
+            )
         });
-        let shared = Shared::new(&event, line, self.limits);
+        let (mut shared, mut witnessed) = (None, None);
         self.costs.step(Step::Alert);
         let before = alerts.len();
         for views in self.matches.chunk_by(|a, b| a.0 == b.0) {
             let rule = views[0].0;
             self.costs.matched(rule, time_ms);
+            if let Some(fields) = plan.correlations().fields(rule) {
+                let view = Subject::new(&event, &event.views()[views[0].1 as usize]);
+                let witnessed = witnessed.get_or_insert_with(|| Witnessed::new(&event, line));
+                self.hits.push(witnessed.hit(plan, rule, fields, &view));
+            }
+            if !plan.rule(rule).alerts {
+                continue;
+            }
+            let shared = shared.get_or_insert_with(|| Shared::new(&event, line, self.limits));
             if alerts.len() - before == self.limits.alerts_per_event.max(1) {
                 self.dropped.add(rule);
                 if let Some(last) = alerts.last_mut() {
@@ -230,6 +247,12 @@ impl Detector {
         }
         self.costs.end();
         Ok(())
+    }
+
+    /// What rules that correlations read matched in the event of the last [`Detector::run`]: for
+    /// [`Correlator::observe`].
+    pub fn hits(&self) -> &[RuleHit] {
+        &self.hits
     }
 
     /// The rules that match a line, in order, without alerts: for those who only want to know. Matches are not counted.
@@ -261,10 +284,18 @@ impl Detector {
             decode: self.decoder.take_counts(),
             rules,
             shared,
+            suppressed: self.costs.take_suppressed(),
             alerts_dropped: self.dropped.take(),
             newest_ms: self.newest_ms.take(),
             views: std::mem::take(&mut self.views),
         }
+    }
+}
+
+impl Plan {
+    /// The alert of a correlation that came to hold.
+    pub fn correlation_alert(&self, fired: &Fired) -> Alert {
+        enrich::correlation_alert(self, fired)
     }
 }
 
@@ -293,6 +324,8 @@ pub struct Counts {
     pub rules: Vec<RuleCost>,
     /// What no single rule causes.
     pub shared: SharedCost,
+    /// Views that a rule would have matched but for a filter: rule, number of the filter among its own, and how many.
+    pub suppressed: Vec<(RuleIdx, u32, u64)>,
     /// Alerts left out by the limit on alerts per event, by rule.
     pub alerts_dropped: Vec<(RuleIdx, u64)>,
     /// The newest event time, milliseconds since the epoch.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use event::{Fields, RecordClass, Slot, ViewKind};
 use sha2::{Digest as _, Sha256};
-use sigma::{Diagnostic, Place, Rule, SelectionIdx};
+use sigma::{Correlation, Diagnostic, Place, Rule, SelectionIdx};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
+use crate::correlate::Correlations;
 use crate::cost::Costs;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
@@ -18,7 +19,7 @@ use crate::expression::{Builder, Expression, Predicates, Tests, Unfed, condition
 use crate::lint::{self, first_place, names_of};
 use crate::reference::Names;
 use crate::route::{route, view_name};
-use crate::section::Section;
+use crate::section::{Folded, Section};
 use crate::subject::Subject;
 use crate::witness::{Literal, Shape, witness};
 
@@ -46,6 +47,8 @@ pub struct Compiled {
     pub plan: Plan,
     /// Loaded rules that are not in it.
     pub not_running: Vec<NotRunning>,
+    /// Loaded correlations that are not in it, and why.
+    pub correlations_not_running: Vec<(Correlation, String)>,
     /// Warnings on rules that are in it.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -150,6 +153,7 @@ pub struct Plan {
     options: Options,
     fields: Arc<Fields>,
     hash: Arc<str>,
+    correlations: Arc<Correlations>,
 }
 
 const CLASSES: [RecordClass; 4] = [
@@ -162,7 +166,7 @@ const CLASSES: [RecordClass; 4] = [
 /// A section while it is being filled.
 #[derive(Debug, Default)]
 struct Draft {
-    rules: Vec<(RuleIdx, Expression)>,
+    rules: Vec<Folded>,
     predicates: Predicates,
 }
 
@@ -174,11 +178,27 @@ impl Plan {
 
     /// [`Plan::compile`] with optimisations switched off, for tests and for hunting down a fault.
     pub fn compile_with(rules: Vec<Rule>, options: Options) -> Compiled {
+        Self::compile_all(rules, Vec::new(), options)
+    }
+
+    /// [`Plan::compile_with`] with correlations, whose sources are places in `rules`, and which stand each behind those
+    /// that it reads.
+    pub fn compile_all(
+        rules: Vec<Rule>,
+        correlations: Vec<Correlation>,
+        options: Options,
+    ) -> Compiled {
+        let place = |place| Some(RuleIdx(u32::try_from(place).ok()?));
+        let (asking, _) = Correlations::compile(correlations.clone(), place);
+        let asked = |place: usize| {
+            let fields = RuleIdx(u32::try_from(place).unwrap_or(u32::MAX));
+            asking.fields(fields).unwrap_or_default()
+        };
         let mut probe = Compiler::new(options);
         let mut running = Vec::new();
         let mut not_running = Vec::new();
         let mut diagnostics = Vec::new();
-        for rule in rules {
+        for (place, rule) in rules.into_iter().enumerate() {
             let kind = match route(&rule.logsource) {
                 Ok(kind) => kind,
                 Err(reason) => {
@@ -193,10 +213,10 @@ impl Plan {
                 }
             };
             let rule = Arc::new(rule);
-            match probe.add(&rule, kind) {
+            match probe.add(&rule, kind, asked(place)) {
                 Ok(warnings) => {
                     diagnostics.extend(warnings);
-                    running.push((rule, kind));
+                    running.push((rule, kind, place));
                 }
                 Err(Refused { place, reason }) => {
                     not_running.push(NotRunning {
@@ -212,14 +232,25 @@ impl Plan {
         let mut compiler = probe;
         if not_running.iter().any(|rule| rule.routed) {
             compiler = Compiler::new(options);
-            for (rule, kind) in &running {
+            for (rule, kind, place) in &running {
                 // It was accepted before, and depends on nothing but the rule.
-                compiler.add(rule, *kind).ok();
+                compiler.add(rule, *kind, asked(*place)).ok();
             }
         }
+        let numbers: HashMap<usize, RuleIdx> = (0..)
+            .map(RuleIdx)
+            .zip(&running)
+            .map(|(number, (_, _, place))| (*place, number))
+            .collect();
+        let (correlations, idle) =
+            Correlations::compile(correlations, |place| numbers.get(&place).copied());
+        let mut plan = compiler.finish();
+        plan.hash = hash(&plan.rules, &correlations).into();
+        plan.correlations = Arc::new(correlations);
         Compiled {
-            plan: compiler.finish(),
+            plan,
             not_running,
+            correlations_not_running: idle,
             diagnostics,
         }
     }
@@ -252,6 +283,11 @@ impl Plan {
     /// The same, shared with all alerts.
     pub(crate) fn shared_hash(&self) -> &Arc<str> {
         &self.hash
+    }
+
+    /// The correlations that run.
+    pub fn correlations(&self) -> &Arc<Correlations> {
+        &self.correlations
     }
 
     /// The optimisations it was compiled with.
@@ -373,8 +409,15 @@ impl Compiler {
     }
 
     /// Adds a rule, or says why it cannot run.
-    fn add(&mut self, rule: &Arc<Rule>, kind: ViewKind) -> Result<Vec<Diagnostic>, Refused> {
-        let text = rule_text(rule);
+    ///
+    /// `correlated`: the fields that correlations ask its events for.
+    fn add(
+        &mut self,
+        rule: &Arc<Rule>,
+        kind: ViewKind,
+        correlated: &[Arc<str>],
+    ) -> Result<Vec<Diagnostic>, Refused> {
+        let text = rule_text(&rule.attributes);
         // The names of `fields` stand in alerts too.
         let bytes = serde_json::to_string(&(&text, &rule.attributes.fields))
             .map_or(usize::MAX, |text| text.len());
@@ -387,7 +430,10 @@ impl Compiler {
                 reason,
             });
         }
-        let names = Names::resolve(rule, kind, &mut self.fields);
+        let mut names = Names::resolve(rule, kind, &mut self.fields);
+        for field in correlated {
+            names.want(field, kind, &mut self.fields);
+        }
         let classes = if kind == ViewKind::Record {
             &CLASSES[..]
         } else {
@@ -410,9 +456,15 @@ impl Compiler {
                 place: rule.attributes.place.clone(),
                 reason: regex.0,
             })?;
+            let filters = (0..).zip(&rule.filters).filter_map(|(number, filter)| {
+                let filter = condition(&filter.condition, &selections);
+                (filter != Expression::Constant(true)).then_some((number, filter))
+            });
+            let filters: Vec<(u32, Expression)> = filters.collect();
             conditions.push((
                 class,
                 condition(&rule.detection.condition, &selections),
+                filters,
                 selections,
             ));
             unfed.append(&mut builder.unfed);
@@ -420,7 +472,7 @@ impl Compiler {
         for constant in [false, true] {
             if conditions
                 .iter()
-                .all(|(_, condition, _)| *condition == Expression::Constant(constant))
+                .all(|(_, condition, ..)| *condition == Expression::Constant(constant))
             {
                 let place = first_place(&unfed)
                     .unwrap_or(&rule.attributes.place)
@@ -439,7 +491,7 @@ impl Compiler {
         };
         let mut without_witness = Vec::new();
         let mut selection_has_witness = vec![true; rule.detection.selections.len()];
-        for (class, condition, selections) in conditions {
+        for (class, condition, filters, selections) in conditions {
             if condition != Expression::Constant(false) {
                 let draft = self.drafts.entry((kind, class)).or_default();
                 let (predicates, required) =
@@ -458,6 +510,11 @@ impl Compiler {
                 if kind == ViewKind::Record {
                     let mut slots = BTreeSet::new();
                     condition.slots_into(&draft.predicates.all, &mut slots);
+                    for (_, filter) in &filters {
+                        filter.slots_into(&draft.predicates.all, &mut slots);
+                    }
+                    let correlated = correlated.iter();
+                    slots.extend(correlated.filter_map(|field| names.named(field)));
                     slots.extend(
                         rule.attributes
                             .fields
@@ -469,7 +526,11 @@ impl Compiler {
                         self.lone_types.note(witness, names.named("type"));
                     }
                 }
-                draft.rules.push((index, condition));
+                draft.rules.push(Folded {
+                    rule: index,
+                    condition,
+                    filters,
+                });
             }
         }
         self.rules.push(Arc::clone(rule));
@@ -507,7 +568,8 @@ impl Compiler {
             }
         }
         Plan {
-            hash: hash(&self.rules).into(),
+            hash: "".into(),
+            correlations: Arc::default(),
             rules: self.rules,
             facts: self.facts,
             names: self.names,
@@ -539,11 +601,22 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
 }
 
 /// Length-delimited, so that no two rulesets share a text; sorted, so that order does not matter.
-fn hash(rules: &[Arc<Rule>]) -> String {
-    let mut lines: Vec<(&str, &str)> = rules
-        .iter()
-        .map(|rule| (rule.attributes.key(), rule.attributes.version.as_str()))
+fn hash(rules: &[Arc<Rule>], correlations: &Correlations) -> String {
+    let attributes = rules.iter().map(|rule| &rule.attributes);
+    let attributes = attributes.chain(correlations.all().map(|one| &one.attributes));
+    let mut lines: Vec<(&str, &str)> = attributes
+        .map(|attributes| (attributes.key(), attributes.version.as_str()))
         .collect();
+    let filters = rules.iter().flat_map(|rule| {
+        let of = |filter: &sigma::AppliedFilter| (rule.attributes.key(), filter.version.clone());
+        rule.filters.iter().map(of)
+    });
+    let filters: Vec<(&str, String)> = filters.collect();
+    lines.extend(
+        filters
+            .iter()
+            .map(|(key, version)| (*key, version.as_str())),
+    );
     lines.sort_unstable();
     let mut hasher = Sha256::new();
     for (key, version) in lines {

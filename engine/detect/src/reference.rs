@@ -78,7 +78,8 @@ impl Names {
         }
     }
 
-    fn want(&mut self, name: &Arc<str>, kind: ViewKind, fields: &mut Fields) {
+    /// Asks for one field more.
+    pub(crate) fn want(&mut self, name: &Arc<str>, kind: ViewKind, fields: &mut Fields) {
         self.slots
             .entry(Arc::clone(name))
             .or_insert_with(|| fields.want(kind, name));
@@ -233,7 +234,9 @@ struct Scope<'r> {
 impl<'r, J: Judge> Walk<'r, '_, J> {
     /// Whether the rule matches the view.
     pub(crate) fn matches(&self) -> bool {
+        let mut filters = self.rule.filters.iter();
         self.condition(&self.rule.detection.condition)
+            && filters.all(|filter| self.condition(&filter.condition))
     }
 
     /// Which values made the selections hold that the condition asks for, where the rule matches the view.

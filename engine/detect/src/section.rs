@@ -54,12 +54,24 @@ pub(crate) struct Section {
     pub(crate) proves: Vec<Option<PredicateIdx>>,
     /// Rules without a witness.
     pub(crate) always: Vec<u32>,
+    /// By rule: its filters, each with its number in [`sigma::Rule::filters`].
+    pub(crate) filters: Vec<Vec<(u32, NodeIdx)>>,
+}
+
+/// A rule as it is in one section.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    pub(crate) rule: RuleIdx,
+    /// Its own condition.
+    pub(crate) condition: Expression,
+    /// Those of its filters that must hold beside it, each with its number.
+    pub(crate) filters: Vec<(u32, Expression)>,
 }
 
 impl Section {
     /// Lays out the rules of a section. `slots`: how many there are in views of this kind.
     pub(crate) fn new(
-        rules: Vec<(RuleIdx, Expression)>,
+        rules: Vec<Folded>,
         predicates: Predicates,
         slots: usize,
         options: Options,
@@ -75,14 +87,23 @@ impl Section {
             raises: Vec::new(),
             proves: Vec::new(),
             always: Vec::new(),
+            filters: Vec::with_capacity(rules.len()),
         };
         let mut literals: Vec<Literal> = Vec::new();
         let mut known: HashMap<Literal, usize> = HashMap::new();
-        for (at, (rule, condition)) in (0..).zip(rules) {
-            let root = section.push(Node::Constant(false));
-            section.lay_out(root, &condition);
+        for (at, folded) in (0..).zip(rules) {
+            let Folded {
+                rule,
+                condition,
+                filters,
+            } = folded;
+            let root = section.root(&condition);
             section.rules.push(rule);
             section.roots.push(root);
+            let filters = filters.iter();
+            let filters = filters.map(|(number, filter)| (*number, section.root(filter)));
+            let filters = filters.collect();
+            section.filters.push(filters);
             match witness(&condition, &section.predicates, options.required_literals) {
                 Some(witness) if options.prefilter => {
                     for literal in witness {
@@ -111,6 +132,12 @@ impl Section {
         section.nodes.shrink_to_fit();
         section.predicates.shrink_to_fit();
         section
+    }
+
+    fn root(&mut self, condition: &Expression) -> NodeIdx {
+        let root = self.push(Node::Constant(false));
+        self.lay_out(root, condition);
+        root
     }
 
     fn push(&mut self, node: Node) -> NodeIdx {

@@ -62,6 +62,7 @@ fn every_linux_rule_runs_or_says_why_not() {
         plan,
         not_running,
         diagnostics,
+        ..
     } = Plan::compile(rules);
     assert_eq!(plan.rules().len(), 218);
     assert_eq!(not_running.iter().filter(|rule| !rule.routed).count(), 27);

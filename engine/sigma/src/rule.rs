@@ -124,6 +124,8 @@ pub struct Rule {
 pub struct AppliedFilter {
     /// Id, name or title of the filter.
     pub key: Arc<str>,
+    /// Hash of the filter's text, as [`Attributes::version`].
+    pub version: String,
     /// What must hold beside the rule's own condition (policy F1).
     pub condition: Condition,
 }

@@ -619,7 +619,9 @@ fn the_version_of_a_rule_changes_with_its_text_alone() {
     let alone = load_rule(&text("b")).attributes.version;
     assert_eq!(alone.len(), 32);
     assert_eq!(
-        load_rules(&format!("{}---\n{}", text("b"), text("c")))[0].attributes.version,
+        load_rules(&format!("{}---\n{}", text("b"), text("c")))[0]
+            .attributes
+            .version,
         alone
     );
     assert_ne!(load_rule(&text("c")).attributes.version, alone);
