@@ -7,7 +7,7 @@ use console::diagnostics::{Shower, to_json};
 use console::printing::{Output, Paint, escaped, out, out_json};
 use detect::{NotRunning, view_name};
 use serde_json::{Value, json};
-use sigma::{Diagnostic, LogSource, Rule, Severity};
+use sigma::{Attributes, Correlation, Diagnostic, Filter, LogSource, Place, Rule, Severity};
 
 use crate::args::{Check, Common};
 use crate::config;
@@ -124,31 +124,34 @@ fn text(common: &Common, rules: &Rules, totals: &Totals) -> String {
         .iter()
         .filter(|n| n.routed)
         .collect();
-    if !routed.is_empty() {
+    let correlations = &rules.compiled.correlations_not_running;
+    if !routed.is_empty() || !correlations.is_empty() {
         text += &paint.bold("Not running\n");
         for not_running in routed {
-            text += &line(not_running);
+            text += &line(
+                &not_running.rule.attributes,
+                &not_running.place,
+                &not_running.reason,
+            );
+        }
+        for (correlation, reason) in correlations {
+            let attributes = &correlation.attributes;
+            text += &line(attributes, &attributes.place, reason);
         }
         text.push('\n');
     }
     text += &routed_nowhere(common, rules, paint);
     text += &running(common, rules, paint);
-    text + &summary(totals)
+    text + &summary(totals) + &others(rules)
 }
 
-fn line(not_running: &NotRunning) -> String {
-    let NotRunning {
-        rule,
-        place,
-        reason,
-        ..
-    } = not_running;
+fn line(attributes: &Attributes, place: &Place, reason: &str) -> String {
     format!(
         "  {}:{}:{}: {}: {}\n",
         escaped(&place.file),
         place.line,
         place.column,
-        escaped(&rule.attributes.title),
+        escaped(&attributes.title),
         escaped(reason)
     )
 }
@@ -175,7 +178,13 @@ fn routed_nowhere(common: &Common, rules: &Rules, paint: Paint) -> String {
         let is_linux = rules[0].rule.logsource.product.as_deref() == Some("linux");
         if common.verbose || is_linux {
             for not_running in rules {
-                text += &format!("  {}", line(not_running));
+                let NotRunning {
+                    rule,
+                    place,
+                    reason,
+                    ..
+                } = not_running;
+                text += &format!("  {}", line(&rule.attributes, place, reason));
             }
         }
     }
@@ -243,6 +252,26 @@ fn summary(totals: &Totals) -> String {
     )
 }
 
+/// Correlations and filters, if there are any.
+fn others(rules: &Rules) -> String {
+    let running = rules.compiled.plan.correlations().len();
+    let idle = rules.compiled.correlations_not_running.len();
+    let mut text = String::new();
+    if running + idle > 0 {
+        let correlations = config::count(running + idle, "correlation");
+        text += &format!("{correlations}: {running} running, {idle} not running\n");
+    }
+    if !rules.filters.is_empty() {
+        let idle = rules
+            .filters
+            .iter()
+            .filter(|filter| filter.reached.is_empty());
+        let filters = config::count(rules.filters.len(), "filter");
+        text += &format!("{filters}, of which {} reach no rule\n", idle.count());
+    }
+    text
+}
+
 fn source_name(source: &LogSource) -> String {
     let parts = [
         ("product", &source.product),
@@ -254,6 +283,33 @@ fn source_name(source: &LogSource) -> String {
         .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
         .collect();
     parts.join(", ")
+}
+
+fn correlations(rules: &Rules) -> Vec<Value> {
+    let entry = |correlation: &Correlation, reason: Option<&String>| {
+        let attributes = &correlation.attributes;
+        json!({
+            "id": attributes.id, "title": attributes.title, "file": &*attributes.place.file, "line": attributes.place.line,
+            "running": reason.is_none(), "reason": reason,
+        })
+    };
+    let running = rules.compiled.plan.correlations().all();
+    let idle = rules.compiled.correlations_not_running.iter();
+    running
+        .map(|correlation| entry(correlation, None))
+        .chain(idle.map(|(correlation, reason)| entry(correlation, Some(reason))))
+        .collect()
+}
+
+fn filters(rules: &Rules) -> Vec<Value> {
+    let entry = |filter: &Filter| {
+        let attributes = &filter.attributes;
+        json!({
+            "id": attributes.id, "title": attributes.title, "file": &*attributes.place.file, "line": attributes.place.line,
+            "rules": filter.reached.iter().map(|rule| &**rule).collect::<Vec<&str>>(),
+        })
+    };
+    rules.filters.iter().map(entry).collect()
 }
 
 fn json(rules: &Rules, totals: &Totals) -> Value {
@@ -297,6 +353,8 @@ fn json(rules: &Rules, totals: &Totals) -> Value {
                 "running": totals.linux.running, "listed": totals.linux.listed,
             },
         },
+        "correlations": correlations(rules),
+        "filters": filters(rules),
         "ruleset": plan.hash(),
         "running": running,
         "not_running": not_running,

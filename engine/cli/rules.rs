@@ -11,7 +11,7 @@ use console::diagnostics::Shower;
 use console::printing::{Paint, err};
 use detect::{Compiled, Options, Plan};
 use sigma::yaml::FILE_BYTES_MAX;
-use sigma::{Diagnostic, Place, Severity, SourceFile};
+use sigma::{Diagnostic, Filter, Place, Severity, SourceFile};
 use stream::Idle;
 
 use crate::Failure;
@@ -27,6 +27,7 @@ pub(crate) struct Rules {
     /// Documents that loaded.
     pub(crate) loaded: usize,
     pub(crate) compiled: Compiled,
+    pub(crate) filters: Vec<Filter>,
     /// Of loading and of compiling, sorted by place.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -50,7 +51,8 @@ impl Rules {
     /// What was read and does not run.
     pub(crate) fn idle(&self) -> Idle {
         Idle {
-            not_running: self.compiled.not_running.len(),
+            not_running: self.compiled.not_running.len()
+                + self.compiled.correlations_not_running.len(),
             failed: self.failed(),
         }
     }
@@ -79,8 +81,8 @@ pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
     let loaded = sigma::load(&files);
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
-    let documents = loaded.rules.len();
-    let compiled = Plan::compile_with(loaded.rules, options);
+    let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();
+    let compiled = Plan::compile_all(loaded.rules, loaded.correlations, options);
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(compiled.diagnostics.iter().cloned());
     diagnostics.extend(faults);
@@ -89,6 +91,7 @@ pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
         files,
         loaded: documents,
         compiled,
+        filters: loaded.filters,
         diagnostics,
     })
 }

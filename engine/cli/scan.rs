@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use console::printing::{Output, Paint, err, escaped, out, out_json};
 use console::progress::Progress;
 use console::settings::Config;
-use detect::{Alert, Detector, Limits, Line, Source};
+use detect::{Alert, CorrelationLimits, Correlator, Detector, Fired, Limits, Line, Source};
 use event::{Fault, Origin, ProcessCache, Profile};
 use serde_json::json;
 
@@ -42,7 +42,19 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     };
     let max_age = config.length("process_cache.max_age").as_millis();
     let max_age_ms = i64::try_from(max_age).unwrap_or(i64::MAX);
+    let correlations = Arc::clone(detector.plan().correlations());
+    let lateness = config.length("correlation.lateness").as_millis();
     let mut scanner = Scanner {
+        correlator: Correlator::new(correlations, correlation_limits(&config)),
+        fired: Vec::new(),
+        correlated: Vec::new(),
+        watermark: Watermark {
+            lateness_ms: i64::try_from(lateness).unwrap_or(i64::MAX),
+            // Files of several hosts tell of the same time one after the other.
+            moves: scan.files.len() == 1,
+            now_ms: now_ms(),
+            newest_ms: i64::MIN,
+        },
         detector,
         cache: ProcessCache::new(config.size("process_cache.bytes"), max_age_ms),
         limit: profile.limits.line_bytes,
@@ -76,7 +88,12 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
             }
         }
     }
-    read = read && scanner.write()?;
+    if read {
+        scanner.correlator.finish(&mut scanner.fired);
+        scanner.take_alerts();
+        scanner.note_correlations();
+        read = scanner.write()?;
+    }
     scanner.progress.done();
     let matched = scanner.totals.alerts > 0;
     if scanner.output == Output::Json {
@@ -164,6 +181,15 @@ pub(crate) fn profile(config: &Config) -> Profile {
     profile
 }
 
+/// What the configuration says about the state of correlations.
+pub(crate) fn correlation_limits(config: &Config) -> CorrelationLimits {
+    CorrelationLimits {
+        groups: config.whole("correlation.groups"),
+        events: config.whole("correlation.events"),
+        waiting: config.whole("correlation.waiting"),
+    }
+}
+
 /// What the configuration says about the alerts of an event.
 pub(crate) fn limits(config: &Config) -> Limits {
     Limits {
@@ -207,8 +233,38 @@ enum Trouble {
     Writing(anyhow::Error),
 }
 
+/// Up to which event time all events are there (policy T3).
+struct Watermark {
+    lateness_ms: i64,
+    /// Whether it moves before the end of the input.
+    moves: bool,
+    /// When the scan began: an event dated later than now does not make the others late.
+    now_ms: i64,
+    newest_ms: i64,
+}
+
+impl Watermark {
+    /// After an event of this time.
+    fn after(&mut self, time_ms: i64) -> i64 {
+        self.newest_ms = self.newest_ms.max(time_ms.min(self.now_ms));
+        self.newest_ms.saturating_sub(self.lateness_ms)
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
 struct Scanner {
     detector: Detector,
+    correlator: Correlator,
+    fired: Vec<Fired>,
+    /// What they could not take in.
+    correlated: Vec<String>,
+    watermark: Watermark,
     cache: ProcessCache,
     limit: usize,
     host: Option<String>,
@@ -275,7 +331,10 @@ impl Scanner {
                 source,
             };
             match self.detector.run(&line, &mut self.cache, &mut self.alerts) {
-                Ok(()) => self.totals.evaluated += 1,
+                Ok(()) => {
+                    self.totals.evaluated += 1;
+                    self.correlate();
+                }
                 Err(fault) => {
                     self.dead_letter(&name, number, fault, bytes, len)
                         .map_err(Trouble::Writing)?;
@@ -290,7 +349,24 @@ impl Scanner {
         Ok(true)
     }
 
+    /// Hands the last event's matches to the correlations.
+    fn correlate(&mut self) {
+        if self.detector.plan().correlations().is_empty() {
+            return;
+        }
+        self.correlator.observe(self.detector.hits());
+        let watermark = match self.detector.time_ms() {
+            Some(time) if self.watermark.moves => self.watermark.after(time),
+            _ => i64::MIN,
+        };
+        self.correlator.advance(watermark, &mut self.fired);
+    }
+
     fn take_alerts(&mut self) {
+        let plan = self.detector.plan();
+        let fired = self.fired.drain(..);
+        self.alerts
+            .extend(fired.map(|fired| plan.correlation_alert(&fired)));
         let text = &mut self.unwritten;
         for alert in self.alerts.drain(..) {
             self.totals.alerts += 1;
@@ -350,6 +426,43 @@ impl Scanner {
         writeln!(out, "{letter}").context("the dead letters cannot be written")
     }
 
+    /// What correlations could not take in, for the summary.
+    fn note_correlations(&mut self) {
+        let plan = Arc::clone(self.detector.plan());
+        for (correlation, counts) in plan.correlations().all().zip(self.correlator.take_counts()) {
+            let title = &correlation.attributes.title;
+            for (number, what) in [
+                (
+                    counts.late_dropped,
+                    "matches came too late (`correlation.lateness`)",
+                ),
+                (
+                    counts.without_group,
+                    "matches without the fields of `group-by`",
+                ),
+                (
+                    counts.groups_evicted,
+                    "groups given up (`correlation.groups`)",
+                ),
+                (
+                    counts.events_evicted,
+                    "events given up (`correlation.events`)",
+                ),
+            ] {
+                if number > 0 {
+                    self.correlated
+                        .push(format!("correlation {title}: {number} {what}"));
+                }
+            }
+        }
+        let forced = self.correlator.take_forced();
+        if forced > 0 {
+            self.correlated.push(format!(
+                "correlations: decided early {forced} times (`correlation.waiting`)"
+            ));
+        }
+    }
+
     fn summary(&self, started: Instant) -> String {
         let Totals {
             files,
@@ -386,6 +499,9 @@ impl Scanner {
                 "{events} seen only in part by rules: limits on records and arguments"
             )
             .expect("a string takes text");
+        }
+        for line in &self.correlated {
+            writeln!(text, "{line}").expect("a string takes text");
         }
         let alerts = count(*alerts, "alert");
         writeln!(text, "{alerts} from {}", count(rules.len(), "rule"))

@@ -459,11 +459,15 @@ impl Alert {
                 .flat_map(|selection| &selection.matches)
                 .find_map(|found| found.value.as_deref())
         };
+        let group = || {
+            let first = self.correlation.as_ref()?.events.last()?;
+            first.summary.as_deref()
+        };
         let command_line = self
             .process
             .as_ref()
             .and_then(|process| process.command_line.as_deref());
-        command_line.or_else(matched)
+        command_line.or_else(matched).or_else(group)
     }
 }
 

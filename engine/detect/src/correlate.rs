@@ -308,9 +308,14 @@ pub struct Correlator {
     counts: Vec<CorrelationCounts>,
     queue: BinaryHeap<Reverse<Task>>,
     watermark_ms: i64,
+    /// Where the watermark was when groups were last forgotten.
+    forgotten_ms: i64,
     tasks: u64,
     watermark_forced: u64,
 }
+
+/// How far the watermark moves from one look for groups to forget to the next.
+const FORGET_EVERY_MS: i64 = 1_000;
 
 /// Something to be done once the watermark is behind `time_ms`.
 #[derive(Debug)]
@@ -369,6 +374,7 @@ impl Correlator {
             counts: vec![CorrelationCounts::default(); correlations.len()],
             queue: BinaryHeap::new(),
             watermark_ms: i64::MIN,
+            forgotten_ms: i64::MIN,
             tasks: 0,
             watermark_forced: 0,
             correlations,
@@ -447,6 +453,10 @@ impl Correlator {
         {
             self.perform(task, fired);
         }
+        if self.watermark_ms < self.forgotten_ms.saturating_add(FORGET_EVERY_MS) {
+            return;
+        }
+        self.forgotten_ms = self.watermark_ms;
         for (groups, compiled) in self.groups.iter_mut().zip(&self.correlations.all) {
             let timespan = compiled.correlation.timespan_ms;
             groups.forget_before(self.watermark_ms.saturating_sub(timespan));

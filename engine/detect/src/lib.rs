@@ -141,8 +141,9 @@ pub struct Detector {
     scratch: Scratch,
     /// Rule and number of the view, of the current event.
     matches: Vec<(RuleIdx, u32)>,
-    /// What rules that correlations read matched in the current event.
+    /// What rules that correlations read matched in the current event, and its time.
     hits: Vec<RuleHit>,
+    time_ms: Option<i64>,
     costs: Costs,
     dropped: Tally,
     newest_ms: Option<i64>,
@@ -159,6 +160,7 @@ impl Detector {
             scratch: plan.scratch(),
             matches: Vec::new(),
             hits: Vec::new(),
+            time_ms: None,
             costs: plan.costs(),
             dropped: Tally::new(rules),
             newest_ms: None,
@@ -196,10 +198,12 @@ impl Detector {
     ) -> Result<(), Fault> {
         self.costs.begin();
         self.hits.clear();
+        self.time_ms = None;
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
         self.costs.step(Step::Decode);
         let time_ms = event.id().time_ms;
-        self.newest_ms = self.newest_ms.max(Some(time_ms));
+        self.time_ms = Some(time_ms);
+        self.newest_ms = self.newest_ms.max(self.time_ms);
         for view in event.views() {
             self.views[view.kind as usize] += 1;
         }
@@ -247,6 +251,11 @@ impl Detector {
         }
         self.costs.end();
         Ok(())
+    }
+
+    /// Event time of the last [`Detector::run`], milliseconds since the epoch; `None` after a fault.
+    pub fn time_ms(&self) -> Option<i64> {
+        self.time_ms
     }
 
     /// What rules that correlations read matched in the event of the last [`Detector::run`]: for

@@ -75,6 +75,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "process_cache",
         "What is remembered of processes, for the command lines of parents.",
     ),
+    ("correlation", "What correlations wait for and remember."),
     ("source", "How the lines look."),
     (
         "source.users",
@@ -292,6 +293,30 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Size(0, 1024 * GIB),
         "\"1GiB\"",
         "At most so much is read again, per partition.",
+    ),
+    key(
+        "correlation.lateness",
+        Kind::Length(0, DAY),
+        "\"30s\"",
+        "How much later than others an event may come and still count in correlations, in event time.",
+    ),
+    key(
+        "correlation.groups",
+        Kind::Whole(1, 100_000_000),
+        "200000",
+        "Groups of one correlation; above: the one without an event for the longest time is given up, counted.",
+    ),
+    key(
+        "correlation.events",
+        Kind::Whole(1, 100_000_000),
+        "10000",
+        "Events of one group within its timespan; above: the oldest is given up, counted.",
+    ),
+    key(
+        "correlation.waiting",
+        Kind::Whole(1, 100_000_000),
+        "262144",
+        "Matches that wait for later events; above: the oldest are decided at once, and later ones may be dropped, counted.",
     ),
     key(
         "source.host_pointer",
