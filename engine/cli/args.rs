@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Ask the brokers all that the service needs of them: each fault with its cause and its cure
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
+    /// Answer requests of the neutral conformance protocol: JSON lines in, JSON lines out
+    #[command(hide = true)]
+    Conformance,
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -334,6 +334,7 @@ fn json(rules: &Rules, totals: &Totals) -> Value {
                  place,
                  routed,
                  reason,
+                 ..
              }| {
                 json!({
                     "id": rule.attributes.id, "title": rule.attributes.title, "file": &*place.file, "line": place.line,

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod config;
+mod conformance;
 mod costs;
 mod demo;
 mod dlq;
@@ -80,6 +81,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Dlq(what) => dlq::run(common, what),
         Command::Topics(what) => topics::run(common, what),
         Command::Doctor(doctor) => doctor::run(common, doctor),
+        Command::Conformance => conformance::run(common),
         Command::Config(what) => config::run(common, *what),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -3,101 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use event::{Fields, RecordClass, Span, Value as Slotted, ValueKind, ViewKind};
+use event::ViewKind;
 use serde_json::Value;
 use sigma::{LogSource, Rule, SourceFile};
 
-use crate::handmade::Buffer;
+use crate::json::Flat;
 use crate::plan::{Options, Plan};
 use crate::reference::{Names, Slow, Walk};
-use crate::subject::Subject;
-
-/// The event of a case under the names that a rule uses: literal first, then a path (policy M5).
-struct Flat<'a> {
-    event: &'a Value,
-    buffer: Buffer,
-    values: Vec<Slotted>,
-}
-
-impl Flat<'_> {
-    fn put(&mut self, slot: event::Slot, value: &Value, element: u32) {
-        let (kind, text) = match value {
-            Value::Null => (ValueKind::Null, String::new()),
-            Value::Bool(value) => (ValueKind::Bool, value.to_string()),
-            Value::Number(number) => (ValueKind::Number, number.to_string()),
-            Value::String(text) => (ValueKind::Text, text.clone()),
-            Value::Array(elements) if elements.is_empty() => (ValueKind::Container, String::new()),
-            Value::Array(elements) => {
-                return elements
-                    .iter()
-                    .for_each(|value| self.put(slot, value, element));
-            }
-            Value::Object(_) => (ValueKind::Container, String::new()),
-        };
-        let span = match kind {
-            ValueKind::Null | ValueKind::Container => Span::NONE,
-            _ => self.buffer.push(text.as_bytes()),
-        };
-        self.values.push(Slotted {
-            slot,
-            kind,
-            span,
-            element,
-            node: u32::MAX,
-        });
-    }
-
-    fn find(&mut self, slot: event::Slot, at: &Value, path: &str, element: u32) {
-        match at {
-            Value::Array(elements) => {
-                for (number, value) in (1..).zip(elements) {
-                    let element = if element == 0 { number } else { element };
-                    self.find(slot, value, path, element);
-                }
-            }
-            Value::Object(members) => {
-                if let Some(value) = members.get(path) {
-                    return self.put(slot, value, element);
-                }
-                for (at, _) in path.match_indices('.') {
-                    let (first, rest) = (path.get(..at).unwrap(), path.get(at + 1..).unwrap());
-                    if let Some(value) = members.get(first) {
-                        self.find(slot, value, rest, element);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn leaves(&mut self, slot: event::Slot, at: &Value) {
-        match at {
-            Value::Array(elements) => elements.iter().for_each(|value| self.leaves(slot, value)),
-            Value::Object(members) => members.values().for_each(|value| self.leaves(slot, value)),
-            leaf => self.put(slot, leaf, 0),
-        }
-    }
-}
-
-fn flat<'a>(event: &'a Value, fields: &mut Fields) -> Flat<'a> {
-    let mut flat = Flat {
-        event,
-        buffer: Buffer::default(),
-        values: Vec::new(),
-    };
-    let keywords = fields.want_keywords(ViewKind::Native);
-    for slot in
-        (0..fields.len(ViewKind::Native)).map(|slot| event::Slot(u16::try_from(slot).unwrap()))
-    {
-        if slot == keywords {
-            flat.leaves(slot, flat.event);
-        } else {
-            let name = fields.name(ViewKind::Native, slot).to_owned();
-            flat.find(slot, flat.event, &name, 0);
-        }
-    }
-    flat
-}
 
 fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
     let native = LogSource {
@@ -117,14 +29,8 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
         .iter()
         .map(|rule| Names::resolve(rule, ViewKind::Native, &mut fields))
         .collect();
-    let flat = flat(event, &mut fields);
-    let subject = Subject {
-        kind: ViewKind::Native,
-        class: RecordClass::Other,
-        values: &flat.values,
-        node: 0,
-        source: &flat.buffer,
-    };
+    let flat = Flat::new(event, &fields);
+    let subject = flat.subject();
     let meant = rules.iter().zip(&names).any(|(rule, names)| {
         Walk {
             rule,
@@ -137,7 +43,7 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
     let mut found = compiled
         .not_running
         .iter()
-        .any(|rule| rule.reason.contains("match everything"));
+        .any(|rule| rule.always == Some(true));
     let (mut scratch, mut costs) = (compiled.plan.scratch(), compiled.plan.costs());
     compiled
         .plan

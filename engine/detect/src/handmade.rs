@@ -12,18 +12,6 @@ use crate::subject::Source;
 #[derive(Debug, Default)]
 pub(crate) struct Buffer(Vec<u8>);
 
-impl Buffer {
-    /// Appends bytes and says where they are.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Span {
-        let offset = u32::try_from(self.0.len()).unwrap();
-        self.0.extend_from_slice(bytes);
-        Span {
-            offset,
-            len: u32::try_from(bytes.len()).unwrap(),
-        }
-    }
-}
-
 impl Source for Buffer {
     fn bytes(&self, span: Span) -> &[u8] {
         if span == Span::NONE {

@@ -46,6 +46,7 @@ mod evaluate;
 mod expression;
 #[cfg(test)]
 mod handmade;
+mod json;
 mod lint;
 mod matcher;
 mod number;
@@ -66,6 +67,7 @@ pub use correlate::{
     Evidence, Facts as CorrelationFacts, Fired, RuleHit,
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
+pub use json::JsonDetector;
 pub use lint::CODES;
 pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;

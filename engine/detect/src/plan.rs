@@ -38,6 +38,8 @@ pub struct NotRunning {
     pub place: Place,
     /// The reason, for people.
     pub reason: String,
+    /// What it would give on every event, if that is the reason.
+    pub always: Option<bool>,
 }
 
 /// What compiling gives.
@@ -208,6 +210,7 @@ impl Plan {
                         routed: false,
                         place,
                         reason,
+                        always: None,
                     });
                     continue;
                 }
@@ -218,12 +221,17 @@ impl Plan {
                     diagnostics.extend(warnings);
                     running.push((rule, kind, place));
                 }
-                Err(Refused { place, reason }) => {
+                Err(Refused {
+                    place,
+                    reason,
+                    always,
+                }) => {
                     not_running.push(NotRunning {
                         rule,
                         routed: true,
                         place,
                         reason,
+                        always,
                     });
                 }
             }
@@ -354,6 +362,7 @@ impl Plan {
 struct Refused {
     place: Place,
     reason: String,
+    always: Option<bool>,
 }
 
 /// A plan in the making.
@@ -428,6 +437,7 @@ impl Compiler {
             return Err(Refused {
                 place: rule.attributes.place.clone(),
                 reason,
+                always: None,
             });
         }
         let mut names = Names::resolve(rule, kind, &mut self.fields);
@@ -455,6 +465,7 @@ impl Compiler {
             let selections = builder.selections(rule).map_err(|regex| Refused {
                 place: rule.attributes.place.clone(),
                 reason: regex.0,
+                always: None,
             })?;
             let filters = (0..).zip(&rule.filters).filter_map(|(number, filter)| {
                 let filter = condition(&filter.condition, &selections);
@@ -480,6 +491,7 @@ impl Compiler {
                 return Err(Refused {
                     place,
                     reason: why_constant(constant, &unfed, kind),
+                    always: Some(constant),
                 });
             }
         }

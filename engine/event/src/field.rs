@@ -426,7 +426,7 @@ impl Fields {
     }
 
     /// The slot for keyword search.
-    pub(crate) fn keywords(&self, kind: ViewKind) -> Option<Slot> {
+    pub fn keywords(&self, kind: ViewKind) -> Option<Slot> {
         self.kinds[kind as usize].keywords
     }
 
