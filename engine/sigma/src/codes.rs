@@ -1,5 +1,5 @@
 //! The table of diagnostic codes: every fault that loading can report, with its stable code. A code is
-//! never given another meaning; a retired one is not used again.
+//! never given another meaning; a retired one is not used again. Retired: R016 (not-supported).
 
 use crate::{Diagnostic, Place, Severity};
 
@@ -53,21 +53,24 @@ codes! {
     NOT_A_MAP "R005" Error "not-a-map" "A document of a rule file is not a map of attributes";
     MORE_FAULTS "R006" Warning "more-faults" "A document has more faults than are listed";
 
-    MISSING_ATTRIBUTE "R010" Error "missing-attribute" "A rule lacks an attribute that Sigma demands";
-    WRONG_TYPE "R011" Error "wrong-type" "An attribute that a rule cannot do without has the wrong type";
-    METADATA "R012" Warning "metadata" "A describing attribute is malformed; the rule runs without it";
+    MISSING_ATTRIBUTE "R010" Error "missing-attribute" "A document lacks an attribute that Sigma demands";
+    WRONG_TYPE "R011" Error "wrong-type" "An attribute that a document cannot do without has the wrong type";
+    METADATA "R012" Warning "metadata" "A describing attribute is malformed; the document is loaded without it";
     ATTRIBUTE_NAME "R013" Warning "attribute-name" "A custom attribute looks like a misspelt attribute of Sigma";
     DUPLICATE_ID "R014" Error "duplicate-id" "An earlier document has the same id";
     DUPLICATE_NAME "R015" Error "duplicate-name" "An earlier document has the same name";
-    NOT_SUPPORTED "R016" Error "not-supported" "A kind of document that is not evaluated yet";
     ACTION "R017" Error "action" "An `action` that Sigma does not know, or a `repeat` without a rule before it";
     GLOBAL_CLASH "R018" Warning "global-clash" "A rule sets a value that a global document sets too; the global value wins";
     SIGMA_VERSION "R019" Error "sigma-version" "The document is written for a newer or unknown version of Sigma";
-    TAXONOMY "R020" Error "taxonomy" "The rule's fields follow a taxonomy that is not mapped";
+    TAXONOMY "R020" Error "taxonomy" "The document's fields follow a taxonomy that is not mapped";
     LOG_SOURCE "R021" Error "log-source" "The log source is empty or malformed";
     LOG_SOURCE_SPELLING "R022" Warning "log-source-spelling" "A log source value is not spelt as Sigma demands";
     DATE_SLASHES "R023" Warning "date-slashes" "A date is written with slashes";
-    SAME_KEY "R024" Warning "same-key" "Two rules without id or name are known by the same title";
+    SAME_KEY "R024" Warning "same-key" "Two documents without id or name are known by the same title";
+    MIXED_DOCUMENT "R025" Error "mixed-document" "A document is more than one of rule, correlation and filter";
+    REJECTED_REFERENCE "R026" Error "rejected-reference" "A correlation reads a document that was rejected";
+    VERSION_MIX "R027" Warning "version-mix" "A correlation or filter and one of its rules are written for different versions of Sigma";
+    NO_EFFECT "R028" Warning "no-effect" "A line that has no meaning where it stands";
 
     NO_SELECTION "R030" Error "no-selection" "The detection has no search identifier";
     EMPTY_SELECTION "R031" Error "empty-selection" "A search identifier holds nothing to look for";
@@ -87,7 +90,7 @@ codes! {
     TIMEFRAME "R045" Warning "timeframe" "`timeframe` has no meaning in Sigma 2 and is not a search identifier";
     ARRAY_SYNTAX "R046" Warning "array-syntax" "Array matching begins with Sigma 3; the bracket is part of the name";
 
-    CONDITION_MISSING "R050" Error "condition-missing" "The detection has no condition";
+    CONDITION_MISSING "R050" Error "condition-missing" "The detection or filter has no condition";
     CONDITION_SYNTAX "R051" Error "condition-syntax" "The condition does not parse";
     UNKNOWN_SELECTION "R052" Error "unknown-selection" "The condition names a selection that does not exist";
     EMPTY_SELECTOR "R053" Error "empty-selector" "A pattern of the condition matches no selection";
@@ -95,4 +98,24 @@ codes! {
     CONDITION_COUNT "R055" Error "condition-count" "Only `1 of`, `any of` and `all of` exist";
     CONDITION_AGGREGATION "R056" Error "condition-aggregation" "Aggregations after a pipe were removed from Sigma";
     UNUSED_SELECTION "R057" Warning "unused-selection" "A selection that the condition never looks at";
+
+    CORRELATION_TYPE "R060" Error "correlation-type" "A type of correlation that Sigma does not know";
+    CORRELATION_KEY "R061" Warning "correlation-key" "A correlation has a line that Sigma does not know";
+    TIMESPAN "R062" Error "timespan" "A timespan that is not a whole number with a unit";
+    UNKNOWN_RULE "R063" Error "unknown-rule" "A correlation reads something that is no rule and no correlation";
+    CIRCULAR "R064" Error "circular" "A correlation reads itself, directly or through others";
+    SAME_RULE "R065" Warning "same-rule" "A correlation lists a rule twice";
+    ALIAS_RULE "R066" Error "alias-rule" "An alias names a rule that the correlation does not list, or names it twice";
+    UNUSED_ALIAS "R067" Warning "unused-alias" "An alias that `group-by` does not use";
+    BOUND "R068" Error "bound" "The condition of a correlation has no operator, an unknown one, or no number behind it";
+    VALUE_FIELD "R069" Error "value-field" "A correlation of values does not say of which field";
+    BOOLEAN_CONDITION "R070" Error "boolean-condition" "A condition over rules stands in a correlation that counts";
+    CONDITION_RULES "R071" Error "condition-rules" "The rules of a correlation and of its condition are not the same";
+    WINDOW "R072" Warning "window" "A correlation asks for windows of another engine; it is loaded and does not run";
+    NEVER_HOLDS "R073" Warning "never-holds" "The bounds of a condition leave no number between them";
+
+    FILTER_RULE "R080" Warning "filter-rule" "A filter names something that is not a loaded rule";
+    FILTER_LOG_SOURCE "R081" Warning "filter-log-source" "A filter names a rule that its log source keeps it from";
+    IDLE_FILTER "R082" Warning "idle-filter" "A filter reaches no rule";
+    FILTER_WITHOUT_NOT "R083" Warning "filter-without-not" "A filter keeps what it selects, since its condition has no `not`";
 }

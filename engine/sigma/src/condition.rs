@@ -1,8 +1,9 @@
-//! The `condition`: words and brackets to a [`Condition`] whose selectors are spread out.
+//! The `condition`: words and brackets to a [`Condition`] whose selectors are spread out. The same grammar, without
+//! selectors, joins the rules of a correlation.
 //!
 //! SIGMA: from weakest to strongest: `or`, `and`, `not`, `x of`, brackets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::codes::{
@@ -10,6 +11,7 @@ use crate::codes::{
     LIMIT, UNKNOWN_SELECTION,
 };
 use crate::context::Context;
+use crate::references::Reference;
 use crate::suggest::did_you_mean;
 use crate::{Condition, Place, SelectionIdx};
 
@@ -20,11 +22,46 @@ const BYTES_MAX: usize = 64 << 10;
 /// Terms after selectors are spread out.
 const TERMS_MAX: usize = 100_000;
 
-/// Reads one condition. Every fault is reported; `None` where there is one.
+/// Reads a condition over the selections of a rule. Every fault is reported; `None` where there is one.
 pub(crate) fn parse(
     text: &str,
     place: &Place,
     names: &Names<'_>,
+    context: &mut Context<'_>,
+) -> Option<Condition> {
+    let tokens = tokens(text, is_word);
+    parse_tokens(text, tokens, place, (names, Over::Selections), context)
+}
+
+/// Reads a condition over rules, with each name that it uses at its first place; they are what the
+/// [`SelectionIdx`]s count. Every fault is reported; `None` where there is one.
+pub(crate) fn parse_rules(
+    text: &str,
+    place: &Place,
+    context: &mut Context<'_>,
+) -> Option<(Condition, Vec<Reference>)> {
+    let tokens = tokens(text, is_rule_word);
+    let mut known = HashSet::new();
+    let mut parts: Vec<(&str, Range<usize>)> = tokens
+        .iter()
+        .filter(|(token, _)| *token == Token::Word)
+        .filter_map(|(_, part)| Some((text.get(part.clone())?, part.clone())))
+        .collect();
+    parts.retain(|(word, _)| !is_reserved(&word.to_ascii_lowercase()) && known.insert(*word));
+    let names = Names::new(parts.iter().map(|(word, _)| *word).collect());
+    let condition = parse_tokens(text, tokens, place, (&names, Over::Rules), context)?;
+    let reference = |(word, part): (&str, Range<usize>)| Reference {
+        name: word.into(),
+        place: context.inside(place, text, part),
+    };
+    Some((condition, parts.into_iter().map(reference).collect()))
+}
+
+fn parse_tokens(
+    text: &str,
+    tokens: Vec<(Token, Range<usize>)>,
+    place: &Place,
+    (names, over): (&Names<'_>, Over),
     context: &mut Context<'_>,
 ) -> Option<Condition> {
     if text.len() > BYTES_MAX {
@@ -36,9 +73,10 @@ pub(crate) fn parse(
     }
     let parsed = Parser {
         text,
-        tokens: tokens(text),
+        tokens,
         at: 0,
         names,
+        over,
         terms: 0,
     }
     .parse();
@@ -110,7 +148,17 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '*')
 }
 
-fn tokens(text: &str) -> Vec<(Token, Range<usize>)> {
+/// Ids and names of rules may hold anything; those with blanks or brackets cannot stand in a condition.
+fn is_rule_word(c: char) -> bool {
+    !matches!(c, '(' | ')' | '|')
+}
+
+/// The words of the grammar but those of selectors, which no condition over rules has.
+fn is_reserved(word: &str) -> bool {
+    matches!(word, "and" | "or" | "not" | "of")
+}
+
+fn tokens(text: &str, is_word: fn(char) -> bool) -> Vec<(Token, Range<usize>)> {
     let mut tokens: Vec<(Token, Range<usize>)> = Vec::new();
     for (at, c) in text.char_indices() {
         let token = match c {
@@ -132,11 +180,28 @@ fn tokens(text: &str) -> Vec<(Token, Range<usize>)> {
     tokens
 }
 
+/// What a condition is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Selections,
+    Rules,
+}
+
+impl Over {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Selections => "selection",
+            Self::Rules => "rule",
+        }
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     tokens: Vec<(Token, Range<usize>)>,
     at: usize,
     names: &'a Names<'a>,
+    over: Over,
     terms: usize,
 }
 
@@ -204,7 +269,10 @@ impl<'a> Parser<'a> {
             return Err(Fault::new(
                 &CONDITION_SYNTAX,
                 end..end,
-                "the condition ends where a selection is expected",
+                format!(
+                    "the condition ends where a {} is expected",
+                    self.over.noun()
+                ),
             ));
         };
         match token {
@@ -212,11 +280,14 @@ impl<'a> Parser<'a> {
             Token::Close => Err(Fault::new(
                 &CONDITION_SYNTAX,
                 part,
-                "a selection is missing before this bracket",
+                format!("a {} is missing before this bracket", self.over.noun()),
             )),
-            Token::Pipe => Err(self.aggregation(part)),
+            Token::Pipe => Err(self.pipe(part)),
             Token::Other => Err(self.unexpected_character(part)),
-            Token::Word if self.word(self.at + 1) == Some("of") => self.selector(part),
+            Token::Word if self.word(self.at + 1) == Some("of") => match self.over {
+                Over::Selections => self.selector(part),
+                Over::Rules => Err(self.no_selector(part)),
+            },
             Token::Word if self.word(self.at + 1) == Some("OF") => Err(self.upper_case_of()),
             Token::Word => self.selection(part),
         }
@@ -256,7 +327,7 @@ impl<'a> Parser<'a> {
             return Err(Fault::new(
                 &CONDITION_SYNTAX,
                 part,
-                format!("a selection is missing before `{word}`"),
+                format!("a {} is missing before `{word}`", self.over.noun()),
             ));
         }
         if let Some(fault) = wrong_case(word, &part) {
@@ -344,7 +415,7 @@ impl<'a> Parser<'a> {
     fn not_an_operator(&self, part: Range<usize>) -> Fault {
         let word = self.text.get(part.clone()).unwrap_or_default();
         if word == "|" {
-            return self.aggregation(part);
+            return self.pipe(part);
         }
         if let Some(fault) = wrong_case(word, &part) {
             return fault;
@@ -355,13 +426,13 @@ impl<'a> Parser<'a> {
                 part,
                 "an operator is missing before this bracket",
             ),
-            Some(c) if is_word(c) => {
+            Some(c) if is_word(c) || self.over == Over::Rules => {
                 let fault = Fault::new(
                     &CONDITION_SYNTAX,
                     part,
                     format!("an operator is missing before `{word}`"),
                 );
-                fault.help("join selections with `and` or `or`")
+                fault.help(format!("join {}s with `and` or `or`", self.over.noun()))
             }
             _ => self.unexpected_character(part),
         }
@@ -377,7 +448,24 @@ impl<'a> Parser<'a> {
         fault.help("names of selections consist of letters, digits, `_` and `-`")
     }
 
-    fn aggregation(&self, part: Range<usize>) -> Fault {
+    fn no_selector(&self, part: Range<usize>) -> Fault {
+        let count = self.text.get(part.clone()).unwrap_or_default();
+        let fault = Fault::new(
+            &CONDITION_SYNTAX,
+            part,
+            format!("`{count} of` cannot stand in the condition of a correlation"),
+        );
+        fault.help("name the rules, joined with `and`, `or` and `not`")
+    }
+
+    fn pipe(&self, part: Range<usize>) -> Fault {
+        if self.over == Over::Rules {
+            return Fault::new(
+                &CONDITION_SYNTAX,
+                part,
+                "`|` cannot stand in the condition of a correlation",
+            );
+        }
         let part = part.start..self.text.trim_end().len();
         let fault = Fault::new(
             &CONDITION_AGGREGATION,

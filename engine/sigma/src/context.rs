@@ -22,6 +22,8 @@ pub struct Options {
 
 pub(crate) struct Context<'a> {
     pub(crate) file: &'a SourceFile,
+    /// What the document is, in a word for messages.
+    pub(crate) noun: &'static str,
     pub(crate) options: &'a Options,
     pub(crate) reports: Reports,
 }
@@ -34,6 +36,12 @@ impl Context<'_> {
     pub(crate) fn report_with_help(&mut self, mut diagnostic: Diagnostic, help: impl Into<String>) {
         diagnostic.help = Some(help.into());
         self.reports.push(diagnostic);
+    }
+
+    pub(crate) fn report_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.reports.push(diagnostic);
+        }
     }
 
     pub(crate) fn has_errors(&self) -> bool {

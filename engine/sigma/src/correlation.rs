@@ -3,6 +3,11 @@
 //! SIGMA: sigma-correlation-rules-specification.md of 2.1.0, with boolean conditions of temporal correlations
 //! (approved for 2.2). What the text leaves open is decided by the policy's points `T…`.
 
+pub(crate) mod chain;
+pub(crate) mod read;
+pub(crate) mod resolve;
+mod timespan;
+
 use std::sync::Arc;
 
 use crate::Attributes;
@@ -14,15 +19,17 @@ pub struct Correlation {
     pub attributes: Attributes,
     /// `type`.
     pub kind: CorrelationKind,
-    /// `rules`: what it correlates, in the order of the list.
+    /// `rules`: what it correlates, in the order of the list; not empty. Only [`CorrelationKind::TemporalOrdered`] may
+    /// have two with one target.
     pub sources: Vec<CorrelationSource>,
     /// `timespan`, in milliseconds; above 0.
     pub timespan_ms: i64,
-    /// `group-by`: the fields or aliases that events of a group share; empty: all events are one group.
+    /// `group-by`: the fields or aliases, none twice, that events of a group share; empty: all events are one group.
     pub group_by: Vec<Arc<str>>,
     /// `condition`.
     pub condition: CorrelationCondition,
-    /// Whether it alerts by itself: not where another correlation reads it, unless it says `generate: true`.
+    /// Whether it alerts by itself: not where another correlation that loaded reads it, unless it says
+    /// `generate: true`.
     pub alerts: bool,
     /// Why it cannot be evaluated though it is sound, such as a `window` that other engines know.
     pub not_running: Option<String>,
@@ -60,7 +67,7 @@ pub struct CorrelationSource {
 }
 
 /// What a correlation reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceTarget {
     /// The rule at this place of [`crate::Loaded::rules`].
     Rule(usize),
@@ -73,7 +80,8 @@ pub enum SourceTarget {
 pub enum CorrelationCondition {
     /// Bounds on a number, all of them; of a temporal type, on how many of the sources were seen. Not empty.
     Bounds(Vec<Bound>),
-    /// Which sources must have been seen, and which not.
+    /// Which sources must have been seen, and which not; only of temporal types, and all of them where the document
+    /// has no condition.
     Seen(Seen),
 }
 
@@ -101,7 +109,7 @@ pub enum BoundOperator {
 /// A boolean condition over the sources of a correlation, by their place in [`Correlation::sources`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// An event of this source is there.
+    /// An event of this source is there. Of several with one target the first is meant.
     Source(usize),
     /// All hold; not empty.
     And(Vec<Self>),

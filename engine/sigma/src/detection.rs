@@ -1,4 +1,4 @@
-//! `detection`: search identifiers to [`Selection`]s, then the condition over them.
+//! `detection`, and `filter` alike: search identifiers to [`Selection`]s, then the condition over them.
 
 use std::sync::Arc;
 
@@ -18,16 +18,20 @@ const SELECTIONS_MAX: usize = 1_000;
 /// Entries of a list of conditions.
 const CONDITIONS_MAX: usize = 100;
 
-/// Reads `detection`. All faults are reported; `None` if one of them is an error.
+/// Reads `detection` or `filter`. All faults are reported; `None` if one of them is an error.
+///
+/// SIGMA: a `filter` differs in that it holds `rules`, and that its condition is one string.
 pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection> {
     let Some(entries) = entry.value.as_mapping() else {
         let message = format!(
-            "`detection` must be a map, this is {}",
+            "`{}` must be a map, this is {}",
+            entry.key,
             entry.value.kind_name()
         );
         context.report(WRONG_TYPE.at(&entry.value.place, message));
         return None;
     };
+    let is_filter = &*entry.key == "filter";
     let mut selections = Vec::new();
     let mut names = Vec::new();
     let mut condition = None;
@@ -35,6 +39,7 @@ pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection
         match &*line.key {
             "condition" => condition = Some(line),
             "timeframe" => warn_of_timeframe(line, context),
+            "rules" if is_filter => {}
             _ => {
                 names.push(&*line.key);
                 selections.push(selection(line, context));
@@ -42,16 +47,32 @@ pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection
         }
     }
     if names.is_empty() {
-        let message = "the detection has no search identifier beside the condition";
+        let message = format!(
+            "the {} has no search identifier beside the condition",
+            entry.key
+        );
         context.report(NO_SELECTION.at(&entry.place, message));
         return None;
     }
     if names.len() > SELECTIONS_MAX {
-        let message = format!("the detection has more than {SELECTIONS_MAX} selections");
+        let message = format!(
+            "the {} has more than {SELECTIONS_MAX} selections",
+            entry.key
+        );
         context.report(LIMIT.at(&entry.place, message));
         return None;
     }
-    let condition = read_condition(condition, &entry.place, &Names::new(names), context)?;
+    let Some(line) = condition else {
+        let message = format!("the {} has no `condition`", entry.key);
+        context.report(CONDITION_MISSING.at(&entry.place, message));
+        return None;
+    };
+    let names = Names::new(names);
+    let condition = if is_filter {
+        condition_text(&line.value, &names, context)
+    } else {
+        conditions(line, &names, context)
+    }?;
     let selections: Vec<Selection> = selections.into_iter().collect::<Option<_>>()?;
     warn_of_unused(&selections, &condition, context);
     Some(Detection {
@@ -249,16 +270,8 @@ fn warn_of_array_syntax(name: &str, line: &Entry, context: &mut Context<'_>) {
     }
 }
 
-fn read_condition(
-    line: Option<&Entry>,
-    place: &Place,
-    names: &Names<'_>,
-    context: &mut Context<'_>,
-) -> Option<Condition> {
-    let Some(line) = line else {
-        context.report(CONDITION_MISSING.at(place, "the detection has no `condition`"));
-        return None;
-    };
+/// A condition, or a list of them, of which one must hold.
+fn conditions(line: &Entry, names: &Names<'_>, context: &mut Context<'_>) -> Option<Condition> {
     let single = [&line.value];
     let nodes: Vec<&Node> = match &line.value.kind {
         Kind::Sequence(nodes) => nodes.iter().collect(),

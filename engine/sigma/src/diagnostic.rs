@@ -53,6 +53,12 @@ impl Reports {
         self.errors > 0
     }
 
+    pub(crate) fn first_error(&self) -> Option<&Diagnostic> {
+        self.list
+            .iter()
+            .find(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

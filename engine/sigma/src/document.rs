@@ -5,7 +5,7 @@
 
 use crate::codes::{
     ATTRIBUTE_NAME, DATE_SLASHES, LOG_SOURCE, LOG_SOURCE_SPELLING, METADATA, MISSING_ATTRIBUTE,
-    SIGMA_VERSION, TAXONOMY, WRONG_TYPE,
+    MIXED_DOCUMENT, SIGMA_VERSION, TAXONOMY, WRONG_TYPE,
 };
 use crate::context::{Context, string};
 use crate::detection;
@@ -18,8 +18,8 @@ const DESCRIPTION_CHARS_MAX: usize = 65_535;
 /// The major version of Sigma that is implemented.
 const SIGMA_MAJOR: u64 = 2;
 
-/// The attributes that have a place of their own in [`Rule`].
-const ATTRIBUTES: [&str; 19] = [
+/// The attributes that have a place of their own in [`Attributes`].
+const ATTRIBUTES: [&str; 17] = [
     "title",
     "id",
     "name",
@@ -37,75 +37,81 @@ const ATTRIBUTES: [&str; 19] = [
     "level",
     "falsepositives",
     "scope",
-    "logsource",
-    "detection",
 ];
-/// Further words of Sigma; what a rule says with them is kept like its own attributes.
-const WORDS: [&str; 6] = [
-    "taxonomy",
-    "sigma-version",
-    "correlation",
-    "filter",
-    "action",
-    "generate",
-];
+/// The attributes that tell what a document does; which of them it has makes its kind.
+const BODIES: [&str; 4] = ["logsource", "detection", "correlation", "filter"];
+/// Further words of Sigma; what a document says with them is kept like its own attributes.
+const WORDS: [&str; 4] = ["taxonomy", "sigma-version", "action", "generate"];
 const NAMESPACES: [&str; 7] = ["attack", "car", "cve", "d3fend", "detection", "stp", "tlp"];
 const RELATIONS: [&str; 5] = ["derived", "obsolete", "merged", "renamed", "similar"];
 
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DocumentKind {
+    Rule,
+    Correlation,
+    Filter,
+}
+
+impl DocumentKind {
+    /// The word for it.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Correlation => "correlation",
+            Self::Filter => "filter",
+        }
+    }
+}
+
+/// What a document is; `None`, and an error, where it is two things at once.
+pub(crate) fn kind(entries: &[Entry], context: &mut Context<'_>) -> Option<DocumentKind> {
+    let bodies: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| matches!(&*entry.key, "detection" | "correlation" | "filter"))
+        .collect();
+    if let [first, second, ..] = bodies.as_slice() {
+        let message = format!(
+            "a document has either a `{}` or a `{}`, not both",
+            first.key, second.key
+        );
+        let help = "write two documents, with a line `---` between them";
+        context.report_with_help(MIXED_DOCUMENT.at(&second.place, message), help);
+        return None;
+    }
+    Some(match bodies.first().map(|entry| &*entry.key) {
+        Some("correlation") => DocumentKind::Correlation,
+        Some("filter") => DocumentKind::Filter,
+        _ => DocumentKind::Rule,
+    })
+}
+
+/// A rule, and what only other documents ask of it.
+pub(crate) struct ReadRule {
+    pub(crate) rule: Rule,
+    /// `generate`.
+    pub(crate) generate: bool,
+    /// Major number of the version of Sigma that it is written for.
+    pub(crate) major: u64,
+}
+
 /// Reads a detection rule; `version` is the hash of its text. All faults are reported; `None` if one of
 /// them is an error.
-pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> Option<Rule> {
+pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> Option<ReadRule> {
     let entries = root.as_mapping()?;
-    check_version(entries, context);
-    let title = title(entries, &root.place, context);
-    let name = name(entries, context);
+    let major = major(entries, context);
+    let attributes = attributes(root, entries, version, context);
     check_taxonomy(entries, context);
     let logsource = log_source(entries, &root.place, context);
+    let generate = find(entries, "generate").and_then(|entry| boolean(entry, context));
     let detection = if let Some(entry) = find(entries, "detection") {
         detection::read(entry, context)
     } else {
         report_missing("detection", entries, &root.place, context);
         None
     };
-    let references = [
-        strings(entries, "references", context),
-        strings(entries, "reference", context),
-    ]
-    .concat();
     let rule = Rule {
-        attributes: Attributes {
-            place: root.place.clone(),
-            version,
-            title: title?,
-            id: text(entries, "id", context),
-            name: name?,
-            related: related(entries, context),
-            status: word(
-                entries,
-                "status",
-                status_of,
-                "stable, test, experimental, deprecated or unsupported",
-                context,
-            ),
-            level: word(
-                entries,
-                "level",
-                level_of,
-                "informational, low, medium, high or critical",
-                context,
-            ),
-            description: description(entries, context),
-            author: text(entries, "author", context),
-            license: text(entries, "license", context),
-            date: date(entries, "date", context),
-            modified: date(entries, "modified", context),
-            references,
-            tags: tags(entries, context),
-            fields: strings(entries, "fields", context),
-            falsepositives: strings(entries, "falsepositives", context),
-            scope: strings(entries, "scope", context),
-            custom: custom(entries, context),
-        },
+        attributes: attributes?,
         logsource: logsource?,
         detection: detection?,
         filters: Vec::new(),
@@ -114,17 +120,72 @@ pub(crate) fn rule(root: &Node, version: String, context: &mut Context<'_>) -> O
     if context.has_errors() {
         return None;
     }
-    Some(rule)
+    Some(ReadRule {
+        rule,
+        generate: generate.unwrap_or(false),
+        major,
+    })
+}
+
+/// What a document of any kind says of itself; `None` where it has no title or its name is none.
+pub(crate) fn attributes(
+    root: &Node,
+    entries: &[Entry],
+    version: String,
+    context: &mut Context<'_>,
+) -> Option<Attributes> {
+    let title = title(entries, &root.place, context);
+    let name = name(entries, context);
+    let references = [
+        strings(entries, "references", context),
+        strings(entries, "reference", context),
+    ]
+    .concat();
+    Some(Attributes {
+        place: root.place.clone(),
+        version,
+        title: title?,
+        id: text(entries, "id", context),
+        name: name?,
+        related: related(entries, context),
+        status: word(
+            entries,
+            "status",
+            status_of,
+            "stable, test, experimental, deprecated or unsupported",
+            context,
+        ),
+        level: word(
+            entries,
+            "level",
+            level_of,
+            "informational, low, medium, high or critical",
+            context,
+        ),
+        description: description(entries, context),
+        author: text(entries, "author", context),
+        license: text(entries, "license", context),
+        date: date(entries, "date", context),
+        modified: date(entries, "modified", context),
+        references,
+        tags: tags(entries, context),
+        fields: strings(entries, "fields", context),
+        falsepositives: strings(entries, "falsepositives", context),
+        scope: strings(entries, "scope", context),
+        custom: custom(entries, context),
+    })
 }
 
 pub(crate) fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
     entries.iter().find(|entry| &*entry.key == key)
 }
 
+/// The major version of Sigma that a document is written for.
+///
 /// SIGMA: 2.1 does not know the attribute; only the major number counts, and its absence means 2.
-pub(crate) fn check_version(entries: &[Entry], context: &mut Context<'_>) {
+pub(crate) fn major(entries: &[Entry], context: &mut Context<'_>) -> u64 {
     let Some(entry) = find(entries, "sigma-version") else {
-        return;
+        return SIGMA_MAJOR;
     };
     let written = match &entry.value.kind {
         Kind::String(text) => text,
@@ -135,23 +196,52 @@ pub(crate) fn check_version(entries: &[Entry], context: &mut Context<'_>) {
         .split('.')
         .next()
         .and_then(|major| major.parse::<u64>().ok());
-    if !major.is_some_and(|major| (1..=SIGMA_MAJOR).contains(&major)) {
-        let message = format!("version `{written}` of Sigma is not implemented");
-        context.report_with_help(
-            SIGMA_VERSION.at(&entry.value.place, message),
-            format!("versions up to {SIGMA_MAJOR} are"),
-        );
+    match major {
+        Some(major) if (1..=SIGMA_MAJOR).contains(&major) => major,
+        _ => {
+            let message = format!("version `{written}` of Sigma is not implemented");
+            context.report_with_help(
+                SIGMA_VERSION.at(&entry.value.place, message),
+                format!("versions up to {SIGMA_MAJOR} are"),
+            );
+            SIGMA_MAJOR
+        }
     }
 }
 
-fn report_missing(attribute: &str, entries: &[Entry], place: &Place, context: &mut Context<'_>) {
-    let mut diagnostic = MISSING_ATTRIBUTE.at(place, format!("the rule has no `{attribute}`"));
+/// An attribute that is true or false; anything else is an error.
+pub(crate) fn boolean(entry: &Entry, context: &mut Context<'_>) -> Option<bool> {
+    if let Kind::Bool(value) = entry.value.kind {
+        return Some(value);
+    }
+    let message = format!(
+        "`{}` must be true or false, this is {}",
+        entry.key,
+        entry.value.kind_name()
+    );
+    context.report(WRONG_TYPE.at(&entry.value.place, message));
+    None
+}
+
+/// An attribute that a document cannot do without.
+pub(crate) fn report_missing(
+    attribute: &str,
+    entries: &[Entry],
+    place: &Place,
+    context: &mut Context<'_>,
+) {
+    let message = format!("the {} has no `{attribute}`", context.noun);
+    let mut diagnostic = MISSING_ATTRIBUTE.at(place, message);
     let unknown = entries
         .iter()
         .map(|entry| &*entry.key)
-        .filter(|key| !ATTRIBUTES.contains(key));
+        .filter(|key| !is_known(key));
     diagnostic.help = closest(attribute, unknown).map(|key| format!("is `{key}` meant to be it?"));
     context.report(diagnostic);
+}
+
+fn is_known(key: &str) -> bool {
+    ATTRIBUTES.contains(&key) || BODIES.contains(&key)
 }
 
 fn title(entries: &[Entry], place: &Place, context: &mut Context<'_>) -> Option<String> {
@@ -191,12 +281,16 @@ fn name(entries: &[Entry], context: &mut Context<'_>) -> Option<Option<String>> 
         "the name must be a non-empty string, this is {}",
         entry.value.kind_name()
     );
-    let help = "other documents refer to the rule by it; quote it or remove it";
+    let help = format!(
+        "other documents refer to the {} by it; quote it or remove it",
+        context.noun
+    );
     context.report_with_help(WRONG_TYPE.at(&entry.value.place, message), help);
     None
 }
 
-fn check_taxonomy(entries: &[Entry], context: &mut Context<'_>) {
+/// Field names of another taxonomy would mean other fields.
+pub(crate) fn check_taxonomy(entries: &[Entry], context: &mut Context<'_>) {
     let Some(entry) = find(entries, "taxonomy") else {
         return;
     };
@@ -222,7 +316,7 @@ fn check_taxonomy(entries: &[Entry], context: &mut Context<'_>) {
 fn report_bad(attribute: &str, expected: &str, node: &Node, context: &mut Context<'_>) {
     let mut diagnostic = METADATA.at(&node.place, format!("`{attribute}` must be {expected}"));
     diagnostic.label = Some(format!("this is {}", node.kind_name()));
-    diagnostic.help = Some("the rule is loaded without it".to_owned());
+    diagnostic.help = Some(format!("the {} is loaded without it", context.noun));
     context.report(diagnostic);
 }
 
@@ -430,7 +524,11 @@ fn related(entries: &[Entry], context: &mut Context<'_>) -> Vec<Related> {
     related
 }
 
-fn log_source(entries: &[Entry], place: &Place, context: &mut Context<'_>) -> Option<LogSource> {
+pub(crate) fn log_source(
+    entries: &[Entry],
+    place: &Place,
+    context: &mut Context<'_>,
+) -> Option<LogSource> {
     let Some(entry) = find(entries, "logsource") else {
         report_missing("logsource", entries, place, context);
         return None;
@@ -510,14 +608,12 @@ fn log_source_value(line: &Entry, context: &mut Context<'_>) -> Option<Option<St
 
 /// What Sigma does not name, with a word about names that look misspelt.
 fn custom(entries: &[Entry], context: &mut Context<'_>) -> Vec<(String, String)> {
-    let unknown = entries
-        .iter()
-        .filter(|entry| !ATTRIBUTES.contains(&&*entry.key));
+    let unknown = entries.iter().filter(|entry| !is_known(&entry.key));
     let mut custom = Vec::new();
     for entry in unknown {
         let is_word = WORDS.contains(&&*entry.key);
-        let known = ATTRIBUTES.into_iter().chain(WORDS).filter(|_| !is_word);
-        if let Some(help) = did_you_mean(&entry.key, known) {
+        let known = ATTRIBUTES.into_iter().chain(BODIES).chain(WORDS);
+        if let Some(help) = did_you_mean(&entry.key, known.filter(|_| !is_word)) {
             let message = format!("`{}` is taken for an attribute of your own", entry.key);
             context.report_with_help(ATTRIBUTE_NAME.at(&entry.place, message), help);
         }

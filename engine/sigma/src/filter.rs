@@ -2,6 +2,9 @@
 //!
 //! SIGMA: sigma-filters-specification.md of 2.1.0; policy F1.
 
+pub(crate) mod apply;
+pub(crate) mod read;
+
 use std::sync::Arc;
 
 use crate::Attributes;
@@ -11,6 +14,6 @@ use crate::Attributes;
 pub struct Filter {
     /// What it says of itself.
     pub attributes: Attributes,
-    /// Keys of the rules that it reaches; none: it is idle.
+    /// Keys of the rules that it reaches, in their order; none: it is idle.
     pub reached: Vec<Arc<str>>,
 }

@@ -1,13 +1,16 @@
-//! Sigma YAML to [`Rule`]s and [`Diagnostic`]s: parsing, checking, resolving modifiers. No I/O: it is
-//! handed names and texts. Knows nothing of labels, plans or directories.
+//! Sigma YAML to [`Rule`]s, [`Correlation`]s, [`Filter`]s and [`Diagnostic`]s: parsing, checking, resolving
+//! modifiers and references. No I/O: it is handed names and texts. Knows nothing of labels, plans or directories.
 //!
 //! In reading order: [`yaml`] gives each document as a tree with places, `load` goes through the
-//! documents, `document` reads the attributes of one, `detection` its selections, `modifier` the values
-//! of one item with `pattern` and `placeholder`, `condition` what combines the selections. Whatever is
-//! wrong becomes a [`Diagnostic`] with a code of [`CODES`].
+//! documents, `action` gives them what they inherit, `document` reads the attributes of one, `detection` its
+//! selections, `modifier` the values of one item with `pattern` and `placeholder`, `condition` what combines the
+//! selections; `correlation` and `filter` read the other kinds of documents. When all files are read, `link` finds
+//! with `references` what they ask of each other. Whatever is wrong becomes a [`Diagnostic`] with a code of
+//! [`CODES`].
 
 #![warn(clippy::disallowed_methods)]
 
+mod action;
 mod codes;
 mod condition;
 mod context;
@@ -16,11 +19,13 @@ mod detection;
 mod diagnostic;
 mod document;
 mod filter;
+mod link;
 mod load;
 mod modifier;
 mod number;
 mod pattern;
 mod placeholder;
+mod references;
 mod rule;
 mod suggest;
 pub mod yaml;
@@ -55,7 +60,7 @@ pub struct SourceFile {
 /// Everything that loading gives: rules, and what is to be said of the files.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Rules that loaded, in file order.
+    /// Rules that loaded, in file order, with the filters that reach them.
     pub rules: Vec<Rule>,
     /// Correlations that loaded, each behind those that it reads.
     pub correlations: Vec<Correlation>,

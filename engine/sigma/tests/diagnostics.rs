@@ -17,7 +17,8 @@ fn load_text(text: &str) -> (usize, Vec<Diagnostic>) {
         name: "rule.yml".into(),
         text: text.into(),
     }]);
-    (loaded.rules.len(), loaded.diagnostics)
+    let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();
+    (documents, loaded.diagnostics)
 }
 
 /// A diagnostic in lines, with the source under its carets.
@@ -46,12 +47,12 @@ fn show(text: &str, diagnostic: &Diagnostic) -> String {
 }
 
 fn check(text: &str, expected: &Expect) {
-    let (rules, diagnostics) = load_text(text);
+    let (documents, diagnostics) = load_text(text);
     let mut shown: String = diagnostics
         .iter()
         .map(|diagnostic| show(text, diagnostic))
         .collect();
-    shown += &format!("{rules} loaded\n");
+    shown += &format!("{documents} loaded\n");
     expected.assert_eq(&shown);
 }
 
@@ -71,6 +72,25 @@ fn items(lines: &str) -> String {
 /// A sound rule with more attributes.
 fn attributes(lines: &str) -> String {
     format!("{lines}\n{}", items("a: b"))
+}
+
+/// A correlation with these lines, and the rules `one` and `two` behind it.
+fn correlation(lines: &str) -> String {
+    let lines = lines.replace('\n', "\n  ");
+    let (one, two) = (attributes("name: one"), attributes("name: two"));
+    format!("title: C\ncorrelation:\n  {lines}\n---\n{one}---\n{two}")
+}
+
+/// A sound correlation but for these lines.
+fn counting(lines: &str) -> String {
+    correlation(&format!("type: event_count\nrules: one\n{lines}"))
+}
+
+/// A filter with these lines, and the rules `one` and `two` behind it.
+fn filter(lines: &str) -> String {
+    let lines = lines.replace('\n', "\n  ");
+    let (one, two) = (attributes("name: one"), attributes("name: two"));
+    format!("title: F\nlogsource: {{product: linux}}\nfilter:\n  {lines}\n---\n{one}---\n{two}")
 }
 
 #[test]
@@ -377,20 +397,6 @@ fn rules_that_alerts_cannot_tell_apart_are_told() {
           help: give each an `id`; the first is at rule.yml:1
         2 loaded
     "#]],
-    );
-}
-
-#[test]
-fn other_kinds_of_documents_do_not_vanish() {
-    check(
-        "title: C\nid: c\ncorrelation: {type: event_count}\n---\ntitle: F\nlogsource: {product: linux}\nfilter: {rules: any}\n",
-        &expect![[r#"
-            1:1: error R016 [c] `title: C`
-              correlations are not supported yet
-            5:1: error R016 [F] `title: F`
-              filters are not supported yet
-            0 loaded
-        "#]],
     );
 }
 
@@ -1138,6 +1144,941 @@ fn selections_that_are_never_looked_at_are_told() {
             5:3: warning R057 [T] `t`
               the condition never looks at `t`
             1 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_document_is_one_thing() {
+    check(
+        "title: M\ncorrelation: {}\ndetection: {}\n",
+        &expect![[r#"
+            3:1: error R025 [M] `detection`
+              a document has either a `correlation` or a `detection`, not both
+              help: write two documents, with a line `---` between them
+            0 loaded
+        "#]],
+    );
+    check(
+        "title: M\nfilter: {}\ndetection: {s: {a: b}, condition: s}\nlogsource: {product: linux}\n",
+        &expect![[r#"
+            3:1: error R025 [M] `detection`
+              a document has either a `filter` or a `detection`, not both
+              help: write two documents, with a line `---` between them
+            0 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_correlation_has_what_it_needs() {
+    check(
+        "correlation: {}\n",
+        &expect![[r#"
+        1:1: error R010 [-] `correlation`
+          the correlation has no `type`
+        1:1: error R010 [-] `correlation`
+          the correlation has no `rules`
+        1:1: error R010 [-] `correlation`
+          the correlation has no `timespan`
+        1:1: error R010 [-] `correlation: {}`
+          the correlation has no `title`
+        0 loaded
+    "#]],
+    );
+    check(
+        "title: C\ncorrelation: text\n",
+        &expect![[r#"
+        2:14: error R011 [C] `text`
+          `correlation` must be a map, this is a string
+        0 loaded
+    "#]],
+    );
+    check(
+        &correlation("type: temporal\nrule: [one, two]\ntimespan: 5m"),
+        &expect![[r#"
+            2:1: error R010 [C] `correlation`
+              the correlation has no `rules`
+              help: is `rule` meant to be it?
+            4:3: warning R061 [C] `rule`
+              `rule` is not known in a correlation
+              help: did you mean `rules`?
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn parts_of_a_correlation_have_their_shapes() {
+    check(
+        &correlation("type: event_count\nrules: []\ntimespan: 5m\ncondition: {gte: 1}"),
+        &expect![[r#"
+            4:10: error R011 [C] `[]`
+              `rules` is an empty list
+              help: name at least one rule by its id or name
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: event_count\nrules: [one, 5, '']\ntimespan: 5m\ngroup-by: [[x], '', y, y]\ncondition: {gte: 1}\ngenerate: yes",
+        ),
+        &expect![[r#"
+            4:16: error R011 [C] `5`
+              `rules` must name rules by id or name, this is a number
+            4:19: error R011 [C] `''`
+              `rules` must name rules by id or name, this is an empty string
+            6:14: error R011 [C] `[x]`
+              `group-by` must name fields, this is a list
+            6:19: error R011 [C] `''`
+              `group-by` must name fields, this is an empty string
+            6:26: warning R028 [C] `y`
+              `y` stands a second time in `group-by`
+            8:13: error R011 [C] `yes`
+              `generate` must be true or false, this is a string
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: event_count\nrules: {one: two}\ntimespan: 5m\ngroup-by: []\naliases: [x]\ncondition: {gte: 1}",
+        ),
+        &expect![[r#"
+            4:10: error R011 [C] `{one: two}`
+              `rules` must name rules by id or name, this is a map
+            6:13: error R011 [C] `[]`
+              `group-by` is an empty list
+              help: remove it, or name the fields
+            7:12: error R011 [C] `[x]`
+              `aliases` must be a map, this is a list
+              help: write `aliases: {alias: {name of a rule: its field}}`
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: event_count\nrules: one\ntimespan: 5m\ngroup-by: [x, y]\naliases: {x: one, y: {one: [z]}}\ncondition: {gte: 1}",
+        ),
+        &expect![[r#"
+            7:16: error R011 [C] `one`
+              an alias must be a map, this is a string
+              help: write `aliases: {alias: {name of a rule: its field}}`
+            7:30: error R011 [C] `[z]`
+              an alias must name a field, this is a list
+              help: write `aliases: {alias: {name of a rule: its field}}`
+            2 loaded
+        "#]],
+    );
+    check(
+        &format!(
+            "generate: 1\n{}",
+            counting("timespan: 5m\ncondition: {gte: 1}\ngenerate: true")
+        ),
+        &expect![[r#"
+            1:1: warning R028 [C] `generate`
+              `generate` stands in `correlation` too, whose value is used
+            1:11: error R011 [C] `1`
+              `generate` must be true or false, this is a number
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn types_of_correlations_are_known() {
+    check(
+        &correlation("type: event_cuont\nrules: one\ntimespan: 5m\ncondition: {gte: 1}"),
+        &expect![[r#"
+            3:9: error R060 [C] `event_cuont`
+              there is no type `event_cuont` of correlations
+              help: did you mean `event_count`?
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: near\nrules: one\ntimespan: 5m"),
+        &expect![[r#"
+            3:9: error R060 [C] `near`
+              there is no type `near` of correlations
+              help: the types are event_count, value_count, value_sum, value_avg, value_percentile, value_median, temporal, temporal_ordered, temporal_extended, temporal_ordered_extended
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: 5\nrules: one\ntimespan: 5m"),
+        &expect![[r#"
+            3:9: error R060 [C] `5`
+              the type of a correlation must be a string, this is a number
+              help: the types are event_count, value_count, value_sum, value_avg, value_percentile, value_median, temporal, temporal_ordered, temporal_extended, temporal_ordered_extended
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn unknown_lines_of_a_correlation_are_told() {
+    check(
+        &counting(
+            "timeframe: 5m\ngroup_by: x\nordered: true\nfield: y\ntimespan: 5m\ncondition: {gte: 1}",
+        ),
+        &expect![[r#"
+            5:3: warning R061 [C] `timeframe`
+              `timeframe` is not known in a correlation
+              help: did you mean `timespan`?
+            6:3: warning R061 [C] `group_by`
+              `group_by` is not known in a correlation
+              help: did you mean `group-by`?
+            7:3: warning R061 [C] `ordered`
+              `ordered` is not known in a correlation
+              help: it has no effect; remove it
+            8:3: warning R061 [C] `field`
+              `field` is not known in a correlation
+              help: it belongs into `condition`
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_timespan_has_a_number_and_a_unit() {
+    check(
+        &counting("timespan: 300\ncondition: {gte: 1}"),
+        &expect![[r#"
+            5:13: error R062 [C] `300`
+              the timespan `300` has no unit
+              help: write `300s` if these are seconds
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5 minutes\ncondition: {gte: 1}"),
+        &expect![[r#"
+            5:13: error R062 [C] `5 minutes`
+              `5 minutes` is not a timespan
+              help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 0s\ncondition: {gte: 1}"),
+        &expect![[r#"
+            5:13: error R062 [C] `0s`
+              a timespan must be longer than nothing
+              help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 101y\ncondition: {gte: 1}"),
+        &expect![[r#"
+            5:13: error R062 [C] `101y`
+              the timespan `101y` is longer than 100 years
+              help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: [5m]\ncondition: {gte: 1}"),
+        &expect![[r#"
+            5:13: error R062 [C] `[5m]`
+              a timespan must be a string, this is a list
+              help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_correlation_reads_is_there() {
+    check(
+        &correlation("type: temporal\nrules: [one, tow, else]\ntimespan: 5m"),
+        &expect![[r#"
+            4:16: error R063 [C] `tow`
+              there is no rule or correlation `tow`
+              help: did you mean `two`?
+            4:21: error R063 [C] `else`
+              there is no rule or correlation `else`
+            2 loaded
+        "#]],
+    );
+    check(
+        &format!(
+            "{}---\n{}",
+            correlation("type: temporal\nrules: [one, F]\ntimespan: 5m"),
+            "title: F\nname: F\nlogsource: {product: linux}\nfilter: {rules: any, s: {a: b}, condition: not s}\n"
+        ),
+        &expect![[r#"
+            4:16: error R063 [C] `F`
+              `F` is a filter, which cannot be correlated
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn what_depends_on_a_rejected_document_is_rejected_and_says_why() {
+    check(
+        "title: outer\ncorrelation: {type: temporal, rules: [inner, one], timespan: 5m}\n---\ntitle: inner\nname: inner\ncorrelation: {type: temporal, rules: [bad, broken], timespan: 5m}\n---\ntitle: bad\nname: bad\nlogsource: {product: linux}\ndetection: {s: {a|contians: b}, condition: s}\n---\ntitle: one\nname: one\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n---\ntitle: broken\nname: broken\nlogsource: [\n",
+        &expect![[r#"
+            2:39: error R026 [outer] `inner`
+              `inner` is not loaded, so neither is this
+              help: mend its error R026 at rule.yml:6:39 first
+            6:39: error R026 [inner] `bad`
+              `bad` is not loaded, so neither is this
+              help: mend its error R034 at rule.yml:11:19 first
+            6:44: error R026 [inner] `broken`
+              `broken` is not loaded, so neither is this
+              help: mend its error R001 at rule.yml:20:13 first
+            11:19: error R034 [bad] `contians`
+              there is no modifier `contians`
+              help: did you mean `contains`?
+            20:13: error R001 [broken] ``
+              not YAML: while parsing a node, did not find expected node content
+            1 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn correlations_do_not_read_themselves() {
+    check(
+        "title: c\nname: c\ncorrelation: {type: temporal, rules: [c], timespan: 5m}\n",
+        &expect![[r#"
+            3:39: error R064 [c] `c`
+              `c` is this correlation itself
+            0 loaded
+        "#]],
+    );
+    check(
+        "title: c\nname: c\ncorrelation: {type: temporal, rules: [c], timespan: 5x}\n",
+        &expect![[r#"
+            3:39: error R064 [c] `c`
+              `c` is this correlation itself
+            3:53: error R062 [c] `5x`
+              `5x` is not a timespan
+              help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
+            0 loaded
+        "#]],
+    );
+    check(
+        "title: a\nname: a\ncorrelation: {type: temporal, rules: b, timespan: 5m}\n---\ntitle: b\nname: b\ncorrelation: {type: temporal, rules: [c], timespan: 5m}\n---\ntitle: c\nname: c\ncorrelation: {type: temporal, condition: a, timespan: 5m}\n---\ntitle: d\ncorrelation: {type: temporal, rules: [a, b], timespan: 5m}\n",
+        &expect![[r#"
+            3:38: error R064 [a] `b`
+              through `b` the correlation reads itself
+              help: 3 correlations read each other in a circle; take one of the references out
+            7:39: error R064 [b] `c`
+              through `c` the correlation reads itself
+              help: 3 correlations read each other in a circle; take one of the references out
+            11:42: error R064 [c] `a`
+              through `a` the correlation reads itself
+              help: 3 correlations read each other in a circle; take one of the references out
+            14:39: error R026 [d] `a`
+              `a` is not loaded, so neither is this
+              help: mend its error R064 at rule.yml:3:38 first
+            14:42: error R026 [d] `b`
+              `b` is not loaded, so neither is this
+              help: mend its error R064 at rule.yml:7:39 first
+            0 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_rule_that_is_listed_twice_counts_once() {
+    check(
+        &correlation("type: temporal\nrules: [one, two, one]\ntimespan: 5m"),
+        &expect![[r#"
+            4:21: warning R065 [C] `one`
+              `one` is listed a second time
+              help: it counts once; as `one` it stands at 4:11
+            3 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal_ordered\nrules: [one, two, one]\ntimespan: 5m"),
+        &expect![[r#"
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn aliases_are_of_listed_rules_and_used() {
+    check(
+        &counting(
+            "timespan: 5m\ngroup-by: user\naliases:\n  user: {one: x, onne: y, two: z}\n  usr: {one: z}\ncondition: {gte: 1}",
+        ),
+        &expect![[r#"
+            8:20: error R066 [C] `onne`
+              the correlation does not list `onne`
+              help: did you mean `one`?
+            8:29: error R066 [C] `two`
+              the correlation does not list `two`
+              help: an alias names rules of `rules`
+            9:5: warning R067 [C] `usr`
+              `group-by` does not use the alias `usr`
+              help: did you mean `user`?
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: event_count\nrules: [one]\ntimespan: 5m\ngroup-by: [user]\naliases: {user: {one: x, id-1: y}}\ncondition: {gte: 1}").replace("name: one", "name: one\nid: id-1"),
+        &expect![[r#"
+            7:28: error R066 [C] `id-1`
+              `id-1` has this alias twice
+              help: the first is at 7:20
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: value_count\nrules: one\ntimespan: 5m\ngroup-by: user\naliases: {user: {one: x}}\ncondition: {gte: 1, field: user}",
+        ),
+        &expect![[r#"
+            8:30: warning R028 [C] `user`
+              `user` is taken as a field of the events, not as the alias
+              help: aliases stand in `group-by` only; name a field that all rules have
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn bounds_are_operators_with_numbers() {
+    check(
+        &counting("timespan: 5m"),
+        &expect![[r#"
+        2:1: error R010 [C] `correlation`
+          the correlation has no `condition`
+        2 loaded
+    "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {}"),
+        &expect![[r#"
+        6:3: error R068 [C] `condition`
+          the condition has no operator
+          help: add one of gt, gte, lt, lte, eq, neq, such as `gte: 10`
+        2 loaded
+    "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: [5]"),
+        &expect![[r#"
+        6:14: error R068 [C] `[5]`
+          the condition of a correlation must be a map or a string, this is a list
+          help: write an operator with a number, such as `gte: 10`
+        2 loaded
+    "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gtee: 1, at_least: 5}"),
+        &expect![[r#"
+            6:15: error R068 [C] `gtee`
+              there is no operator `gtee`
+              help: did you mean `gte`?
+            6:24: error R068 [C] `at_least`
+              there is no operator `at_least`
+              help: the operators are gt, gte, lt, lte, eq, neq
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gte: '10', lt: ten, eq: null}"),
+        &expect![[r#"
+            6:20: error R068 [C] `'10'`
+              `gte` needs a number, this is a string
+              help: remove the quotes
+            6:30: error R068 [C] `ten`
+              `lt` needs a number, this is a string
+            6:39: error R068 [C] `null`
+              `eq` needs a number, this is null
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gte: 0x10}"),
+        &expect![[r#"
+            6:20: warning R044 [C] `0x10`
+              `0x10` is the number 16
+            3 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\nrules: one\ntimespan: 5m\ncondition: ''"),
+        &expect![[r#"
+            6:14: error R068 [C] `''`
+              the condition is empty
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn bounds_that_exclude_each_other_are_told() {
+    check(
+        &counting("timespan: 5m\ncondition: {gt: 5, lte: 5}"),
+        &expect![[r#"
+            6:3: warning R073 [C] `condition`
+              no number meets these bounds
+            3 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gte: 5, lt: 3}"),
+        &expect![[r#"
+            6:3: warning R073 [C] `condition`
+              no number meets these bounds
+            3 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gte: 5, lte: 5, neq: 4}"),
+        &expect![[r#"
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn correlations_of_values_name_their_field() {
+    check(
+        &correlation("type: value_count\nrules: one\ntimespan: 5m\ncondition: {gte: 1}"),
+        &expect![[r#"
+            6:3: error R069 [C] `condition`
+              the condition does not say which `field` the values are of
+              help: add a line `field: name of the field`
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: value_sum\nrules: one\ntimespan: 5m\ncondition: {gte: 1, field: [a, b]}",
+        ),
+        &expect![[r#"
+            6:30: error R069 [C] `[a, b]`
+              only `value_count` takes several fields
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: value_percentile\nrules: one\ntimespan: 5m\ncondition: {gte: 1, field: a, percentile: 101}",
+        ),
+        &expect![[r#"
+            6:45: error R068 [C] `101`
+              a percentile must be a whole number from 0 to 100
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation(
+            "type: value_median\nrules: one\ntimespan: 5m\ncondition: {gte: 1, field: 5, percentile: 50}",
+        ),
+        &expect![[r#"
+            6:30: error R011 [C] `5`
+              `field` must name fields, this is a number
+            6:33: warning R028 [C] `percentile`
+              `percentile` has no effect in this type of correlation
+            2 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\ncondition: {gte: 1, field: a, percentile: 1.5}"),
+        &expect![[r#"
+            6:23: warning R028 [C] `field`
+              `field` has no effect in this type of correlation
+            6:33: warning R028 [C] `percentile`
+              `percentile` has no effect in this type of correlation
+            6:45: error R068 [C] `1.5`
+              a percentile must be a whole number from 0 to 100
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn conditions_over_rules_need_a_temporal_type() {
+    check(
+        &counting("timespan: 5m\ncondition: one and not two"),
+        &expect![[r#"
+            6:14: error R070 [C] `one and not two`
+              a condition over rules needs a temporal type
+              help: write `type: temporal`, or an operator with a number, such as `gte: 10`
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn conditions_over_rules_are_spelt_as_those_over_selections() {
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one and (two"),
+        &expect![[r#"
+            5:22: error R051 [C] `(`
+              this bracket is never closed
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one AND two"),
+        &expect![[r#"
+            5:18: error R054 [C] `AND`
+              `AND` is not an operator
+              help: write `and` in lower case
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one two"),
+        &expect![[r#"
+            5:18: error R051 [C] `two`
+              an operator is missing before `two`
+              help: join rules with `and` or `or`
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: 1 of o*"),
+        &expect![[r#"
+            5:14: error R051 [C] `1`
+              `1 of` cannot stand in the condition of a correlation
+              help: name the rules, joined with `and`, `or` and `not`
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one | count() > 5"),
+        &expect![[r#"
+            5:18: error R051 [C] `|`
+              `|` cannot stand in the condition of a correlation
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one or"),
+        &expect![[r#"
+            5:20: error R051 [C] ``
+              the condition ends where a rule is expected
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_condition_names_the_listed_rules_and_no_other() {
+    check(
+        &correlation("type: temporal\nrules: [one, two]\ntimespan: 5m\ncondition: one and not tow"),
+        &expect![[r#"
+            4:16: error R071 [C] `two`
+              the condition does not name `two`
+              help: use it in the condition, or take it out of `rules`
+            6:26: error R071 [C] `tow`
+              `rules` does not list `tow`
+              help: did you mean `two`?
+            2 loaded
+        "#]],
+    );
+    check(
+        &correlation("type: temporal\ntimespan: 5m\ncondition: one and not tow"),
+        &expect![[r#"
+            5:26: error R063 [C] `tow`
+              there is no rule or correlation `tow`
+              help: did you mean `two`?
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn windows_of_other_engines_are_not_evaluated() {
+    check(
+        &counting("timespan: 5m\nwindow: session\ngap: 1m\ncondition: {gte: 1}"),
+        &expect![[r#"
+            6:3: warning R072 [C] `window`
+              `window: session` is not evaluated
+              help: the correlation is listed as not running; only sliding windows are known
+            7:3: warning R072 [C] `gap`
+              `gap: 1m` is not evaluated
+              help: the correlation is listed as not running; only sliding windows are known
+            3 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\nwindow: sliding\ncondition: {gte: 1}"),
+        &expect![[r#"
+            3 loaded
+        "#]],
+    );
+    check(
+        &counting("timespan: 5m\nwindow: tumbling\ncondition: {gte: 1}"),
+        &expect![[r#"
+            6:3: warning R072 [C] `window`
+              `window: tumbling` is not evaluated
+              help: the correlation is listed as not running; only sliding windows are known
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn lines_without_effect_are_told() {
+    check(
+        &format!(
+            "logsource: {{product: linux}}\ngenerate: true\n{}",
+            counting("timespan: 5m\ncondition: {gte: 1}\ngenerate: false")
+        ),
+        &expect![[r#"
+            1:1: warning R028 [C] `logsource`
+              a correlation has no log source
+              help: remove it; the rules that are correlated have theirs
+            2:1: warning R028 [C] `generate`
+              `generate` stands in `correlation` too, whose value is used
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn documents_of_one_set_are_of_one_version() {
+    check(
+        &format!(
+            "sigma-version: 1\n{}",
+            counting("timespan: 5m\ncondition: {gte: 1}")
+        ),
+        &expect![[r#"
+            5:10: warning R027 [C] `one`
+              `one` is written for Sigma 2, this for Sigma 1
+            3 loaded
+        "#]],
+    );
+    check(
+        &format!(
+            "sigma-version: 1\n{}",
+            filter("rules: any\ns: {a: b}\ncondition: not s")
+        ),
+        &expect![[r#"
+            5:3: warning R027 [F] `rules`
+              `one` is written for Sigma 2, this for Sigma 1
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn actions_do_not_go_with_correlations_and_filters() {
+    check(
+        "action: global\ntitle: C\ncorrelation: {}\n---\naction: repeat\ntitle: F\nfilter: {}\n---\naction: correlation\ntitle: C\ncorrelation: {}\n---\naction: reset\ntitle: C\ncorrelation: {}\n",
+        &expect![[r#"
+            1:9: error R017 [C] `global`
+              `action: global` is for rules, this is a correlation
+              help: remove it; correlations and filters are written out
+            5:9: error R017 [F] `repeat`
+              `action: repeat` is for rules, this is a filter
+              help: remove it; correlations and filters are written out
+            9:9: error R017 [C] `correlation`
+              `action: correlation` was removed from Sigma
+              help: remove it; the attribute `correlation` is enough
+            15:1: error R010 [C] `correlation`
+              the correlation has no `type`
+            15:1: error R010 [C] `correlation`
+              the correlation has no `rules`
+            15:1: error R010 [C] `correlation`
+              the correlation has no `timespan`
+            0 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_has_what_it_needs() {
+    check(
+        "filter: {}\n",
+        &expect![[r#"
+        1:1: error R010 [-] `filter`
+          the filter has no `rules`
+        1:1: error R030 [-] `filter`
+          the filter has no search identifier beside the condition
+        1:1: error R010 [-] `filter: {}`
+          the filter has no `title`
+        1:1: error R010 [-] `filter: {}`
+          the filter has no `logsource`
+        0 loaded
+    "#]],
+    );
+    check(
+        "title: F\nlogsource: {product: linux}\nfilter:\n",
+        &expect![[r#"
+            3:7: error R011 [F] ``
+              `filter` must be a map, this is null
+            0 loaded
+        "#]],
+    );
+    check(
+        &filter("rule: any\ns: {a: b}\ncondition: not s"),
+        &expect![[r#"
+            3:1: error R010 [F] `filter`
+              the filter has no `rules`
+              help: is `rule` meant to be it?
+            4:3: warning R057 [F] `rule`
+              the condition never looks at `rule`
+            2 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: any\ncondition: not s"),
+        &expect![[r#"
+        3:1: error R030 [F] `filter`
+          the filter has no search identifier beside the condition
+        2 loaded
+    "#]],
+    );
+    check(
+        &filter("rules: any\ns: {a: b}"),
+        &expect![[r#"
+        3:1: error R050 [F] `filter`
+          the filter has no `condition`
+        2 loaded
+    "#]],
+    );
+    check(
+        &filter("rules: any\ns: {a: b}\ncondition: [not s]"),
+        &expect![[r#"
+            6:14: error R051 [F] `[not s]`
+              a condition must be a string, this is a list
+            2 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: []\ns: {a: b}\ncondition: not s"),
+        &expect![[r#"
+            4:10: error R011 [F] `[]`
+              `rules` is an empty list
+              help: name at least one rule by its id or name
+            2 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: {a: b}\ns: {a: b}\ncondition: not s"),
+        &expect![[r#"
+            4:10: error R011 [F] `{a: b}`
+              `rules` must be `any` or a list of ids and names, this is a map
+            2 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: [5]\ns: {a: b}\ncondition: not s"),
+        &expect![[r#"
+            4:11: error R011 [F] `5`
+              `rules` must name rules by id or name, this is a number
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn rules_that_a_filter_does_not_find_are_told() {
+    check(
+        &format!(
+            "{}---\ntitle: C\nname: C\ncorrelation: {{type: temporal, rules: two, timespan: 5m}}\n---\ntitle: bad\nname: bad\n---\ntitle: G\nname: G\nlogsource: {{product: linux}}\nfilter: {{rules: any, s: {{a: b}}, condition: not s}}\n",
+            filter("rules: [one, tow, any, C, bad, G]\ns: {a: b}\ncondition: not s")
+        ),
+        &expect![[r#"
+            4:16: warning R080 [F] `tow`
+              there is no rule `tow`
+              help: did you mean `two`?
+            4:21: warning R080 [F] `any`
+              no rule is called `any`
+              help: write `rules: any` for all rules of the log source
+            4:26: warning R080 [F] `C`
+              `C` is a correlation, which no filter reaches
+              help: name the rules that it reads
+            4:29: warning R080 [F] `bad`
+              `bad` is not loaded
+              help: mend its error R010 at rule.yml:28:1 first
+            4:34: warning R080 [F] `G`
+              `G` is a filter
+            28:1: error R010 [bad] `title: bad`
+              the rule has no `logsource`
+            28:1: error R010 [bad] `title: bad`
+              the rule has no `detection`
+            5 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_does_not_reach_rules_of_other_log_sources() {
+    check(
+        &filter("rules: [one, two]\ns: {a: b}\ncondition: not s").replacen(
+            "linux",
+            "linux, service: sshd",
+            1,
+        ),
+        &expect![[r#"
+            4:3: warning R082 [F] `rules`
+              the filter reaches no rule
+              help: it applies to rules that `rules` names and that have its log source
+            4:11: warning R081 [F] `one`
+              `one` is a rule for another log source
+              help: the rule has `product: linux`; let the filter have no more
+            4:16: warning R081 [F] `two`
+              `two` is a rule for another log source
+              help: the rule has `product: linux`; let the filter have no more
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_that_reaches_no_rule_is_told() {
+    check(
+        &filter("rules: any\ns: {a: b}\ncondition: not s").replacen("linux", "windows", 1),
+        &expect![[r#"
+            4:3: warning R082 [F] `rules`
+              the filter reaches no rule
+              help: it applies to rules that `rules` names and that have its log source
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_without_not_is_told() {
+    check(
+        &filter("rules: any\ns: {a: b}\ncondition: s"),
+        &expect![[r#"
+            6:14: warning R083 [F] `s`
+              the filter keeps only what its condition selects, and removes all else
+              help: to remove what `s` selects, write `not s`
+            3 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: any\ns: {a: b}\nt: {a: c}\ncondition: 1 of them"),
+        &expect![[r#"
+            7:14: warning R083 [F] `1 of them`
+              the filter keeps only what its condition selects, and removes all else
+              help: to remove what it selects, write `not` before it
+            3 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: any\ns: {a|neq: b}\ncondition: s"),
+        &expect![[r#"
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_sees_its_own_selections_alone() {
+    check(
+        &filter("rules: any\nt: {a: b}\ncondition: not s"),
+        &expect![[r#"
+            6:18: error R052 [F] `s`
+              there is no selection `s`
+            2 loaded
         "#]],
     );
 }
