@@ -36,7 +36,7 @@ const DEAD_LETTERS: &str = "pythia.dlq";
 const PARTITIONS: i32 = 16;
 
 pub(crate) fn run(common: &Common, demo: &Demo) -> Result<Exit> {
-    let rules = rules::load_to_run(common, &common.rules)?;
+    let rules = rules::load_to_run(common, &common.rules, rules::By::Service)?;
     let idle = rules.idle();
     let plan = Arc::new(rules.compiled.plan);
     let paint = Paint::stdout();

@@ -205,7 +205,7 @@ impl Watcher {
 /// Loads and compiles; the reason and the cure where there is nothing to take the place of rules that run.
 fn load(paths: &[PathBuf], options: Options) -> Result<Rules, String> {
     guarded(|| {
-        let rules = rules::load(paths, options)?;
+        let rules = rules::load(paths, options, rules::By::Service)?;
         rules.demand_some()?;
         Ok(rules)
     })

@@ -11,7 +11,7 @@ use console::diagnostics::Shower;
 use console::printing::{Paint, err};
 use detect::{Compiled, Options, Plan};
 use sigma::yaml::FILE_BYTES_MAX;
-use sigma::{Diagnostic, Filter, Place, Severity, SourceFile};
+use sigma::{Correlation, Diagnostic, Filter, Place, Severity, SourceFile, SourceTarget};
 use stream::Idle;
 
 use crate::Failure;
@@ -71,14 +71,50 @@ impl Rules {
     }
 }
 
+/// Who evaluates the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// One process that sees all events.
+    Scan,
+    /// One of several that each see the events of some hosts.
+    Service,
+}
+
+/// Correlations whose events may lie in several partitions do not run: no instance sees all of a group.
+fn refuse_spread(correlations: &mut [Correlation]) {
+    let mut by_host: Vec<bool> = Vec::new();
+    for correlation in correlations {
+        let is_host = |at: usize| {
+            correlation.sources.iter().all(|source| {
+                let reads_by_host = match source.target {
+                    SourceTarget::Rule(_) => true,
+                    SourceTarget::Correlation(inner) => by_host[inner],
+                };
+                reads_by_host && &*source.group_by[at] == "host"
+            })
+        };
+        let whole = (0..correlation.group_by.len()).any(is_host);
+        if !whole && correlation.not_running.is_none() {
+            let reason = "`pythia run` evaluates only what is grouped by `host`: the events of one host come to one \
+                          instance, those of other groups to several; add `host` to `group-by`, or evaluate it with \
+                          `pythia scan`";
+            correlation.not_running = Some(reason.into());
+        }
+        by_host.push(whole);
+    }
+}
+
 /// Loads these files and folders, or the starter rules if there are none.
-pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
+pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules> {
     let (mut files, unreadable) = if paths.is_empty() {
         (starter(), Vec::new())
     } else {
         read(paths)?
     };
-    let loaded = sigma::load(&files);
+    let mut loaded = sigma::load(&files);
+    if by == By::Service {
+        refuse_spread(&mut loaded.correlations);
+    }
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
     let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();
@@ -97,8 +133,8 @@ pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
 }
 
 /// The same for a command that runs rules: says in short what is wrong with them, on stderr.
-pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf]) -> Result<Rules> {
-    let rules = load(paths, common.options())?;
+pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf], by: By) -> Result<Rules> {
+    let rules = load(paths, common.options(), by)?;
     let errors = rules.count(Severity::Error);
     if errors > 0 && !common.quiet {
         let shower = Shower::new(&rules.files, Paint::stderr());

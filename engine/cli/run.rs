@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use console::settings::Config;
 use console::{logs, printing};
 use stream::{
-    GroupProtocol, Input, OperatorError, Options, Pem, Rulesets, Security, ServeError, Start, Stop,
-    Telemetry,
+    CorrelationOptions, GroupProtocol, Input, OperatorError, Options, Pem, Rulesets, Security,
+    ServeError, Start, Stop, Telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Common, Kafka, Run};
 use crate::reload::{self, Watcher};
-use crate::scan::{limits, profile, rule_paths};
+use crate::scan::{correlation_limits, limits, milliseconds, profile, rule_paths};
 use crate::{Exit, Failure, config, rules};
 
 /// Settings without which there is no service.
@@ -32,7 +33,7 @@ pub(crate) const READ_AGAIN: &str = "lines in flight will be read again";
 pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // Settings.
     let config = settings(common, &run.kafka)?;
-    let options = options(&config);
+    let mut options = options(&config);
     if let Some(topic) = options.output_topics_read().first() {
         let help = "every dead letter would be read again: name other topics";
         let mistake = format!("kafka.input: {topic} is written by pythia\n  help: {help}");
@@ -57,10 +58,17 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // Rules.
     let paths = rule_paths(common, &config);
     let fingerprint = reload::fingerprint(&paths);
-    let rules = rules::load_to_run(common, &paths)?;
+    let rules = rules::load_to_run(common, &paths, rules::By::Service)?;
     let idle = rules.idle();
     let telemetry = Arc::new(Telemetry::new());
     let plan = Arc::new(rules.compiled.plan);
+    if !plan.correlations().is_empty() {
+        // What lies before is what their state is made of.
+        let replay = plan.correlations().replay_ms();
+        let replay = replay.saturating_add(options.correlations.lateness_ms);
+        let replay = Duration::from_millis(replay.unsigned_abs());
+        options.warmup = options.warmup.max(replay);
+    }
     let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
     let watcher = Watcher::new(
         paths,
@@ -217,6 +225,10 @@ pub(crate) fn options(config: &Config) -> Options {
         process_cache_max_age: config.length("process_cache.max_age"),
         warmup: config.length("process_cache.warmup"),
         warmup_bytes: config.size("process_cache.warmup_bytes") as u64,
+        correlations: CorrelationOptions {
+            lateness_ms: milliseconds(config.length("correlation.lateness")),
+            limits: correlation_limits(config),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use console::printing::{Output, Paint, err, escaped, out, out_json};
@@ -27,7 +27,7 @@ const UNWRITTEN_MAX: usize = 1 << 16;
 pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     refuse_files(scan)?;
-    let rules = rules::load_to_run(common, &rule_paths(common, &config))?;
+    let rules = rules::load_to_run(common, &rule_paths(common, &config), rules::By::Scan)?;
     let profile = Arc::new(profile(&config));
     let mut detector = Detector::new(Arc::new(rules.compiled.plan), Arc::clone(&profile))
         .with_limits(limits(&config));
@@ -43,13 +43,12 @@ pub(crate) fn run(common: &Common, scan: &Scan) -> Result<Exit> {
     let max_age = config.length("process_cache.max_age").as_millis();
     let max_age_ms = i64::try_from(max_age).unwrap_or(i64::MAX);
     let correlations = Arc::clone(detector.plan().correlations());
-    let lateness = config.length("correlation.lateness").as_millis();
     let mut scanner = Scanner {
         correlator: Correlator::new(correlations, correlation_limits(&config)),
         fired: Vec::new(),
         correlated: Vec::new(),
         watermark: Watermark {
-            lateness_ms: i64::try_from(lateness).unwrap_or(i64::MAX),
+            lateness_ms: milliseconds(config.length("correlation.lateness")),
             // Files of several hosts tell of the same time one after the other.
             moves: scan.files.len() == 1,
             now_ms: now_ms(),
@@ -179,6 +178,10 @@ pub(crate) fn profile(config: &Config) -> Profile {
     profile.limits.records = config.whole("limits.records");
     profile.limits.arguments = config.whole("limits.arguments");
     profile
+}
+
+pub(crate) fn milliseconds(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What the configuration says about the state of correlations.

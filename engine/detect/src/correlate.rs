@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use sigma::{Correlation, SourceTarget};
+use sigma::{Correlation, CorrelationSource, SourceTarget};
 
 use crate::alert::RuleText;
 use crate::enrich::rule_text;
@@ -54,6 +54,8 @@ struct Compiled {
     /// Its attributes, as all of its alerts carry them.
     text: Arc<RuleText>,
     measure: MeasureRule,
+    /// The same for the same correlation of the same rules, in whatever plan.
+    identity: String,
     /// How many correlations lie below it, at most: those are decided first.
     depth: u16,
     /// The correlations that read this one.
@@ -158,10 +160,11 @@ pub struct CorrelationCounts {
 
 impl Correlations {
     /// Compiles correlations, of which each stands behind those it reads; `running` tells the number of a loaded
-    /// rule in the plan. Gives those that cannot run as well, with the reason.
+    /// rule in the plan, `version` its key and text. Gives those that cannot run as well, with the reason.
     pub fn compile(
         correlations: Vec<Correlation>,
         running: impl Fn(usize) -> Option<RuleIdx>,
+        version: impl Fn(RuleIdx) -> String,
     ) -> (Self, Vec<(Correlation, String)>) {
         let mut compiled = Self::default();
         let mut refused = Vec::new();
@@ -172,7 +175,7 @@ impl Correlations {
                     refused.push((correlation, reason));
                     None
                 }
-                None => Some(compiled.add(correlation, &running, &places)),
+                None => Some(compiled.add(correlation, &running, &version, &places)),
             };
             places.push(place);
         }
@@ -209,10 +212,13 @@ impl Correlations {
         &mut self,
         correlation: Correlation,
         running: &impl Fn(usize) -> Option<RuleIdx>,
+        version: &impl Fn(RuleIdx) -> String,
         places: &[Option<CorrelationIdx>],
     ) -> CorrelationIdx {
         let index = CorrelationIdx(number(self.all.len()));
         let mut depth = 0;
+        let attributes = &correlation.attributes;
+        let mut identity = format!("{}\n{}", attributes.key(), attributes.version);
         for (source, read) in (0..).zip(&correlation.sources) {
             let feed = Feed {
                 correlation: index,
@@ -221,18 +227,21 @@ impl Correlations {
             match read.target {
                 SourceTarget::Rule(rule) => {
                     let rule = running(rule).expect("what does not run was refused");
+                    identity += &format!("\n{}", version(rule));
                     self.feeds.entry(rule).or_default().push(feed);
                 }
                 SourceTarget::Correlation(place) => {
                     let inner = places[place].expect("what does not run was refused");
                     let inner = &mut self.all[inner.0 as usize];
                     inner.feeds.push(feed);
+                    identity += &format!("\n({})", inner.identity);
                     depth = depth.max(inner.depth + 1);
                 }
             }
         }
         self.all.push(Compiled {
             measure: MeasureRule::new(&correlation),
+            identity,
             text: Arc::new(rule_text(&correlation.attributes)),
             correlation,
             depth,
@@ -267,6 +276,22 @@ impl Correlations {
 
     fn of(&self, index: CorrelationIdx) -> &Compiled {
         &self.all[index.0 as usize]
+    }
+
+    /// How far back events must be read to know the state of all, in milliseconds of event time: whether a condition
+    /// held at the event before, a timespan ago at most, is told by the timespan before that.
+    pub fn replay_ms(&self) -> i64 {
+        let mut spans: Vec<i64> = Vec::with_capacity(self.all.len());
+        for compiled in &self.all {
+            let below = |source: &CorrelationSource| match source.target {
+                SourceTarget::Rule(_) => 0,
+                SourceTarget::Correlation(_) => spans.iter().copied().max().unwrap_or(0),
+            };
+            let below = compiled.correlation.sources.iter().map(below).max();
+            let own = compiled.correlation.timespan_ms.saturating_mul(2);
+            spans.push(own.saturating_add(below.unwrap_or(0)));
+        }
+        spans.into_iter().max().unwrap_or(0)
     }
 
     /// Whether there are none.
@@ -542,6 +567,41 @@ impl Correlator {
         if correlation.alerts {
             fired.push(alert);
         }
+    }
+
+    /// Goes on with these correlations: the state of those that are the same, of the same rules, stays; the others
+    /// begin anew.
+    pub fn renew(&mut self, correlations: &Arc<Correlations>) {
+        if Arc::ptr_eq(correlations, &self.correlations) {
+            return;
+        }
+        let old = std::mem::replace(&mut self.correlations, Arc::clone(correlations));
+        let numbers: HashMap<&str, CorrelationIdx> = (0..)
+            .map(CorrelationIdx)
+            .zip(&correlations.all)
+            .map(|(index, compiled)| (compiled.identity.as_str(), index))
+            .collect();
+        let renewed = |index: usize| numbers.get(old.all[index].identity.as_str()).copied();
+        let groups = std::mem::take(&mut self.groups);
+        self.groups = correlations.all.iter().map(|_| Groups::default()).collect();
+        for (index, groups) in groups.into_iter().enumerate() {
+            if let Some(new) = renewed(index) {
+                self.groups[new.0 as usize] = groups;
+            }
+        }
+        let tasks = std::mem::take(&mut self.queue).into_iter();
+        self.queue = tasks
+            .filter_map(|Reverse(task)| {
+                let correlation = renewed(task.correlation.0 as usize)?;
+                let depth = correlations.of(correlation).depth;
+                Some(Reverse(Task {
+                    correlation,
+                    depth,
+                    ..task
+                }))
+            })
+            .collect();
+        self.counts = vec![CorrelationCounts::default(); correlations.len()];
     }
 
     /// What was counted since the last call, by correlation.

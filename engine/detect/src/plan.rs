@@ -191,7 +191,7 @@ impl Plan {
         options: Options,
     ) -> Compiled {
         let place = |place| Some(RuleIdx(u32::try_from(place).ok()?));
-        let (asking, _) = Correlations::compile(correlations.clone(), place);
+        let (asking, _) = Correlations::compile(correlations.clone(), place, |_| String::new());
         let asked = |place: usize| {
             let fields = RuleIdx(u32::try_from(place).unwrap_or(u32::MAX));
             asking.fields(fields).unwrap_or_default()
@@ -236,6 +236,27 @@ impl Plan {
                 }
             }
         }
+        // What only feeds correlations that do not run is of no use.
+        let numbers = |running: &[(Arc<Rule>, ViewKind, usize)]| -> HashMap<usize, RuleIdx> {
+            let places = running.iter().map(|(_, _, place)| *place);
+            places.zip((0..).map(RuleIdx)).collect()
+        };
+        let known = numbers(&running);
+        let number = |place: usize| known.get(&place).copied();
+        let (fed, _) = Correlations::compile(correlations.clone(), number, |_| String::new());
+        let (kept, useless): (Vec<_>, Vec<_>) =
+            running.into_iter().partition(|(rule, _, place)| {
+                rule.alerts || number(*place).is_some_and(|number| fed.fields(number).is_some())
+            });
+        let running = kept;
+        not_running.extend(useless.into_iter().map(|(rule, _, _)| NotRunning {
+            place: rule.attributes.place.clone(),
+            rule,
+            routed: true,
+            reason: "the correlations that read it do not run, and it does not alert by itself (`generate: true`)"
+                .into(),
+            always: None,
+        }));
         // What a refused rule reads must not be extracted, nor its literals searched: once more without.
         let mut compiler = probe;
         if not_running.iter().any(|rule| rule.routed) {
@@ -245,13 +266,10 @@ impl Plan {
                 compiler.add(rule, *kind, asked(*place)).ok();
             }
         }
-        let numbers: HashMap<usize, RuleIdx> = (0..)
-            .map(RuleIdx)
-            .zip(&running)
-            .map(|(number, (_, _, place))| (*place, number))
-            .collect();
+        let known = numbers(&running);
+        let version = |rule: RuleIdx| version_with_filters(&running[rule.0 as usize].0);
         let (correlations, idle) =
-            Correlations::compile(correlations, |place| numbers.get(&place).copied());
+            Correlations::compile(correlations, |place| known.get(&place).copied(), version);
         let mut plan = compiler.finish();
         plan.hash = hash(&plan.rules, &correlations).into();
         plan.correlations = Arc::new(correlations);
@@ -610,6 +628,18 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
         [] => format!("it would {outcome}, whatever the event"),
         fields => format!("it would {outcome}: nothing feeds {} in views of {}", fields.join(", "), view_name(kind)),
     }
+}
+
+/// What a rule is, with all that applies to it.
+fn version_with_filters(rule: &Rule) -> String {
+    let Rule {
+        attributes,
+        filters,
+        ..
+    } = rule;
+    let filters = filters.iter().map(|filter| filter.version.as_str());
+    let own = [attributes.key(), attributes.version.as_str()];
+    own.into_iter().chain(filters).collect::<Vec<_>>().join(" ")
 }
 
 /// Length-delimited, so that no two rulesets share a text; sorted, so that order does not matter.

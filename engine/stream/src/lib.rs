@@ -9,6 +9,7 @@ mod batch;
 mod clocks;
 mod connection;
 mod core;
+mod correlating;
 pub mod dead_letters;
 pub mod doctor;
 pub mod embedded;
@@ -26,6 +27,7 @@ mod worker;
 
 pub use clocks::{CLOCKS, MEASURE_EVERY};
 pub use connection::{Connection, OperatorError, Unreachable};
+pub use correlating::CorrelationOptions;
 pub use http::listen;
 pub use ledger::{Admission, BatchId, Counts, Ledger, Outcome, PartitionId};
 pub use options::{

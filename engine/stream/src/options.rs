@@ -1,5 +1,6 @@
 //! What the service is told: plain data, no defaults of its own.
 
+use crate::CorrelationOptions;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -132,10 +133,13 @@ pub struct Options {
     pub process_cache_bytes: usize,
     /// How long a process is remembered, in event time.
     pub process_cache_max_age: Duration,
-    /// How far before its start a partition is read to fill the process cache; zero: not at all.
+    /// How far before its start a partition is read to fill the process cache and the windows of correlations; zero: not
+    /// at all.
     pub warmup: Duration,
     /// Bytes read for that per partition at most.
     pub warmup_bytes: u64,
+    /// What correlations wait for and remember.
+    pub correlations: CorrelationOptions,
 }
 
 impl Options {
@@ -382,6 +386,10 @@ mod tests {
             warmup: Duration::ZERO,
             warmup_bytes: 0,
             limits: detect::Limits::USUAL,
+            correlations: CorrelationOptions {
+                lateness_ms: 30_000,
+                limits: detect::CorrelationLimits::USUAL,
+            },
         }
     }
 

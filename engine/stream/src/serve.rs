@@ -164,6 +164,7 @@ pub fn serve(
         telemetry: Arc::clone(&telemetry),
         cache_max_age_ms,
         limits: options.limits,
+        correlations: options.correlations,
     });
     let (tasks, threads) = start_workers(options.threads.max(1), &shared, &report_sender)?;
     let core = Core::new(options, tasks, reports, Arc::clone(&shared), stop.clone());

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use detect::CorrelationCounts;
 use detect::{Plan, view_name};
 use event::ViewKind;
 use prometheus::{
@@ -51,6 +52,9 @@ pub struct Telemetry {
     dead_letters: IntCounterVec,
     matches: IntCounterVec,
     rule_costs: RuleCosts,
+    suppressed: IntCounterVec,
+    correlated: IntCounterVec,
+    correlations_forced: IntCounter,
     pub(crate) alerts: IntCounter,
     pub(crate) delivery_errors: IntCounter,
     batch_seconds: Histogram,
@@ -124,6 +128,24 @@ impl Telemetry {
                 &["rule"],
             ),
             rule_costs: RuleCosts::new(r),
+            suppressed: counters(
+                r,
+                "pythia_suppressed_total",
+                "Views that a rule would have matched but for a filter",
+                &["rule", "filter"],
+            ),
+            correlated: counters(
+                r,
+                "pythia_correlation_total",
+                "What came of matches in correlations: taken, late (after `correlation.lateness`), without_group, \
+                 group_evicted and event_evicted (limits), fired",
+                &["correlation", "outcome"],
+            ),
+            correlations_forced: counter(
+                r,
+                "pythia_correlation_forced_total",
+                "Times that correlations were decided early because too many matches waited",
+            ),
             alerts: counter(r, "pythia_alerts_total", "Alerts handed to the producer"),
             delivery_errors: counter(
                 r,
@@ -394,7 +416,34 @@ impl Telemetry {
         self.batch_seconds.observe(took.as_secs_f64());
     }
 
+    pub(crate) fn correlations(&self, plan: &Plan, counts: &[CorrelationCounts], forced: u64) {
+        self.correlations_forced.inc_by(forced);
+        for (correlation, counts) in plan.correlations().all().zip(counts) {
+            let key = correlation.attributes.key();
+            for (outcome, number) in [
+                ("taken", counts.taken),
+                ("late", counts.late_dropped),
+                ("without_group", counts.without_group),
+                ("group_evicted", counts.groups_evicted),
+                ("event_evicted", counts.events_evicted),
+                ("fired", counts.fired),
+            ] {
+                if number > 0 {
+                    self.correlated
+                        .with_label_values(&[key, outcome])
+                        .inc_by(number);
+                }
+            }
+        }
+    }
+
     pub(crate) fn counts(&self, plan: &Plan, counts: &detect::Counts) {
+        for (rule, filter, views) in &counts.suppressed {
+            let rule = plan.rule(*rule);
+            let filter = &rule.filters[*filter as usize].key;
+            let labels = [rule.attributes.key(), filter];
+            self.suppressed.with_label_values(&labels).inc_by(*views);
+        }
         if let Some(newest) = counts.newest_ms {
             self.newest_event_ms.fetch_max(newest, Ordering::Relaxed);
         }

@@ -11,6 +11,7 @@ use event::{Fault, Origin, ProcessCache, Profile};
 
 use crate::batch::{Batch, Buffers, Record};
 use crate::clocks::{CLOCKS, MEASURE_EVERY};
+use crate::correlating::{Correlating, CorrelationOptions};
 use crate::ledger::{BatchId, Outcome, PartitionId};
 use crate::ruleset::{Ruleset, Rulesets};
 use crate::sink::{Origin as RecordOrigin, Refusal, Sink, Undelivered};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) cache_max_age_ms: i64,
     pub(crate) limits: detect::Limits,
+    pub(crate) correlations: CorrelationOptions,
 }
 
 /// Works until the sender of tasks is dropped; `number` is this worker's.
@@ -76,9 +78,14 @@ pub(crate) fn work(
             Task::Assign(partition, bytes) => {
                 let cache = ProcessCache::new(bytes, shared.cache_max_age_ms);
                 let hash = String::new();
-                worker
-                    .partitions
-                    .insert(partition, Partition { cache, hash });
+                let plan = worker.detector.plan();
+                let correlating = Correlating::new(plan, shared.correlations);
+                let state = Partition {
+                    cache,
+                    correlating,
+                    hash,
+                };
+                worker.partitions.insert(partition, state);
             }
             Task::Share(bytes) => {
                 for partition in worker.partitions.values_mut() {
@@ -122,6 +129,7 @@ struct Worker<'a> {
 /// What is kept of a partition from batch to batch, whatever the ruleset.
 struct Partition {
     cache: ProcessCache,
+    correlating: Correlating,
     /// Of the ruleset that its last batch was evaluated under; empty before the first.
     hash: String,
 }
@@ -142,7 +150,12 @@ impl Worker<'_> {
         self.take_up_ruleset();
         let mut outcome = Outcome::default();
         let telemetry = &self.shared.telemetry;
-        let Some(Partition { cache, hash }) = self.partitions.get_mut(&batch.partition) else {
+        let Some(Partition {
+            cache,
+            correlating,
+            hash,
+        }) = self.partitions.get_mut(&batch.partition)
+        else {
             unreachable!("a batch comes behind the assignment of its partition");
         };
         if hash != self.ruleset.hash() {
@@ -150,6 +163,7 @@ impl Worker<'_> {
             Telemetry::evaluated_under(batch, hash);
         }
         let evicted = cache.evicted();
+        correlating.begin(self.detector.plan());
         for record in &batch.records {
             let line = line(batch, record);
             let origin = RecordOrigin {
@@ -157,7 +171,10 @@ impl Worker<'_> {
                 partition: batch.partition,
             };
             match guarded(|| self.detector.run(&line, cache, &mut self.alerts)) {
-                Ok(()) => outcome.evaluated += 1,
+                Ok(()) => {
+                    outcome.evaluated += 1;
+                    correlating.event(&self.detector, &mut self.alerts);
+                }
                 Err(refusal) => {
                     outcome.dead_lettered += 1;
                     outcome.produced +=
@@ -177,6 +194,7 @@ impl Worker<'_> {
                 telemetry.alerts.inc();
             }
         }
+        correlating.end(self.detector.plan(), telemetry);
         telemetry.cache_evicted.inc_by(cache.evicted() - evicted);
         telemetry.batch(batch, &outcome, start.elapsed());
         let counts = self.detector.take_counts();
@@ -185,20 +203,34 @@ impl Worker<'_> {
     }
 
     fn warm(&mut self, batch: &Batch) {
-        let Some(Partition { cache, .. }) = self.partitions.get_mut(&batch.partition) else {
+        self.take_up_ruleset();
+        let Some(Partition {
+            cache, correlating, ..
+        }) = self.partitions.get_mut(&batch.partition)
+        else {
             return;
         };
+        let correlates = !self.detector.plan().correlations().is_empty();
+        correlating.begin(self.detector.plan());
         for record in &batch.records {
             let line = line(batch, record);
             let warmed = guarded(|| {
-                self.detector.warm(&line, cache);
+                if correlates {
+                    self.detector.run(&line, cache, &mut self.alerts).ok();
+                    correlating.event(&self.detector, &mut self.alerts);
+                } else {
+                    self.detector.warm(&line, cache);
+                }
                 Ok(())
             });
+            // They were given when the lines were first read.
+            self.alerts.clear();
             if warmed.is_err() {
                 // The line was judged when it was first read.
                 self.detector = detector(self.shared, &self.ruleset);
             }
         }
+        correlating.end_warmup();
         // What warming up counts was counted when the lines were first read.
         let counts = self.detector.take_counts();
         drop(counts);

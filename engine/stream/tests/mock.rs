@@ -74,6 +74,10 @@ fn options(brokers: &str) -> Options {
         process_cache_max_age: Duration::from_hours(1),
         warmup: Duration::ZERO,
         warmup_bytes: 0,
+        correlations: stream::CorrelationOptions {
+            lateness_ms: 30_000,
+            limits: detect::CorrelationLimits::USUAL,
+        },
     }
 }
 

@@ -200,6 +200,10 @@ fn options(kafka: &Kafka, group: &str) -> Options {
         process_cache_max_age: Duration::from_hours(24),
         warmup: Duration::from_mins(10),
         warmup_bytes: 1 << 20,
+        correlations: stream::CorrelationOptions {
+            lateness_ms: 30_000,
+            limits: detect::CorrelationLimits::USUAL,
+        },
         limits: detect::Limits::USUAL,
     }
 }

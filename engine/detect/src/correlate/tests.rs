@@ -50,7 +50,11 @@ fn counted(all: &[(BoundOperator, &str)]) -> Correlation {
 }
 
 fn compile(all: Vec<Correlation>) -> Arc<Correlations> {
-    let (compiled, refused) = Correlations::compile(all, |rule| Some(RuleIdx(number(rule))));
+    let (compiled, refused) = Correlations::compile(
+        all,
+        |rule| Some(RuleIdx(number(rule))),
+        |rule| format!("{rule:?}"),
+    );
     assert!(refused.is_empty(), "{refused:?}");
     Arc::new(compiled)
 }
@@ -398,6 +402,36 @@ fn limits_hold_and_are_counted() {
         [0],
         "all are forgotten at the end"
     );
+}
+
+#[test]
+fn what_is_the_same_in_the_next_plan_goes_on() {
+    let four = || counted(&[(BoundOperator::Gte, "4")]);
+    let mut three = counted(&[(BoundOperator::Gte, "3")]);
+    three.attributes = attributes(1);
+    let (old, new) = (compile(vec![four(), three.clone()]), compile(vec![three]));
+    let mut correlator = Correlator::new(old, CorrelationLimits::USUAL);
+    let mut fired = Vec::new();
+    let mut event = |correlator: &mut Correlator, time: i64| {
+        correlator.observe(&hits(&(time, vec![0], Some("a"), None)));
+        correlator.advance(time - 1, &mut fired);
+    };
+    event(&mut correlator, 0);
+    event(&mut correlator, 5);
+    correlator.renew(&new);
+    event(&mut correlator, 9);
+    correlator.finish(&mut fired);
+    let fired: Vec<_> = fired
+        .iter()
+        .map(|fired| (fired.correlation.0, fired.time_ms))
+        .collect();
+    assert_eq!(fired, [(0, 9)]);
+    // What is written anew begins anew.
+    let mut changed = counted(&[(BoundOperator::Gte, "3")]);
+    changed.attributes = attributes(1);
+    changed.attributes.version = "other".into();
+    correlator.renew(&compile(vec![changed]));
+    assert_eq!(correlator.groups().collect::<Vec<_>>(), [0]);
 }
 
 /// The policy's words once more, over all events of each group at once.
