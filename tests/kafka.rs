@@ -2,6 +2,7 @@
 //! the same lines.
 
 mod capacity;
+mod correlations;
 mod dlq;
 mod doctor;
 mod faults;

@@ -226,7 +226,7 @@ fn guarded(load: impl FnOnce() -> Result<Rules> + UnwindSafe) -> Result<Rules, S
 }
 
 /// Rules that do not run, with place and reason; `pythia check` shows all there is to say of them.
-fn log_idle(rules: &Rules) {
+pub(crate) fn log_idle(rules: &Rules) {
     let errors = rules.diagnostics.iter();
     let errors = errors.filter(|diagnostic| diagnostic.severity == Severity::Error);
     for error in errors.take(LISTED) {
@@ -251,6 +251,18 @@ fn log_idle(rules: &Rules) {
             column = rule.place.column,
             "{}",
             rule.reason
+        );
+    }
+    let correlations = rules.compiled.correlations_not_running.iter();
+    for (correlation, reason) in correlations.take(LISTED) {
+        let place = &correlation.attributes.place;
+        tracing::warn!(
+            event = "correlation_not_running",
+            title = correlation.attributes.title,
+            file = &*place.file,
+            line = place.line,
+            column = place.column,
+            "{reason}"
         );
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let paths = rule_paths(common, &config);
     let fingerprint = reload::fingerprint(&paths);
     let rules = rules::load_to_run(common, &paths, rules::By::Service)?;
+    reload::log_idle(&rules);
     let idle = rules.idle();
     let telemetry = Arc::new(Telemetry::new());
     let plan = Arc::new(rules.compiled.plan);

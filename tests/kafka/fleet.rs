@@ -503,9 +503,13 @@ impl Told {
                 .to_owned()
         };
         let (id, rule) = (text(&body["alert_id"]), text(&body["rule"]["id"]));
-        body.as_object_mut()
-            .expect("an alert is an object")
-            .remove("source");
+        let remove_source = |body: &mut Value| {
+            body.as_object_mut().expect("an object").remove("source");
+        };
+        remove_source(&mut body);
+        let events = body.pointer_mut("/correlation/events");
+        let events = events.and_then(Value::as_array_mut);
+        events.into_iter().flatten().for_each(remove_source);
         Self { id, rule, body }
     }
 }
