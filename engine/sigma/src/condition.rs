@@ -42,19 +42,21 @@ pub(crate) fn parse_rules(
 ) -> Option<(Condition, Vec<Reference>)> {
     let tokens = tokens(text, is_rule_word);
     let mut known = HashSet::new();
-    let mut parts: Vec<(&str, Range<usize>)> = tokens
+    let words = tokens
         .iter()
         .filter(|(token, _)| *token == Token::Word)
         .filter_map(|(_, part)| Some((text.get(part.clone())?, part.clone())))
-        .collect();
-    parts.retain(|(word, _)| !is_reserved(&word.to_ascii_lowercase()) && known.insert(*word));
-    let names = Names::new(parts.iter().map(|(word, _)| *word).collect());
+        .filter(|(word, _)| !is_reserved(&word.to_ascii_lowercase()) && known.insert(*word));
+    let (words, parts): (Vec<&str>, Vec<Range<usize>>) = words.unzip();
+    let names = Names::new(words.clone());
     let condition = parse_tokens(text, tokens, place, (&names, Over::Rules), context)?;
-    let reference = |(word, part): (&str, Range<usize>)| Reference {
+    let places = context.inside_all(place, text, parts);
+    let reference = |(word, place): (&str, Place)| Reference {
         name: word.into(),
-        place: context.inside(place, text, part),
+        place,
     };
-    Some((condition, parts.into_iter().map(reference).collect()))
+    let references = words.into_iter().zip(places).map(reference);
+    Some((condition, references.collect()))
 }
 
 fn parse_tokens(

@@ -51,23 +51,63 @@ impl Context<'_> {
     /// The place of a part of a scalar. Falls back to the whole scalar where its text is not in the file as
     /// it stands, as in folded blocks or after escapes.
     pub(crate) fn inside(&self, place: &Place, text: &str, part: Range<usize>) -> Place {
-        self.find_inside(place, text, part)
-            .unwrap_or_else(|| place.clone())
+        let mut places = self.inside_all(place, text, [part]);
+        places.pop().unwrap_or_else(|| place.clone())
     }
 
-    fn find_inside(&self, place: &Place, text: &str, part: Range<usize>) -> Option<Place> {
+    /// The place of each part of a scalar, as [`Context::inside`] gives it, in one pass. The parts ascend.
+    pub(crate) fn inside_all(
+        &self,
+        place: &Place,
+        text: &str,
+        parts: impl IntoIterator<Item = Range<usize>>,
+    ) -> Vec<Place> {
+        let mut cursor = self.text_at(place, text);
+        parts
+            .into_iter()
+            .map(|part| {
+                let found = cursor.as_mut().and_then(|cursor| cursor.place(place, part));
+                found.unwrap_or_else(|| place.clone())
+            })
+            .collect()
+    }
+
+    /// Where the text of a scalar begins, if it stands in the file as it is.
+    fn text_at<'t>(&self, place: &Place, text: &'t str) -> Option<Cursor<'t>> {
         let start = usize::try_from(place.bytes.0).ok()?;
         let source = self.file.text.get(start..)?;
         let quote = usize::from(source.starts_with(['"', '\'']));
-        if !source.get(quote..)?.starts_with(text) {
+        source.get(quote..)?.starts_with(text).then_some(Cursor {
+            text,
+            start: start + quote,
+            counted: 0,
+            chars: quote,
+        })
+    }
+}
+
+/// A way through the text of a scalar that counts its characters once.
+struct Cursor<'t> {
+    text: &'t str,
+    /// Where the text starts in its file.
+    start: usize,
+    /// Bytes of the text that are counted.
+    counted: usize,
+    /// Characters of them, and the quote before them.
+    chars: usize,
+}
+
+impl Cursor<'_> {
+    /// The place of a part behind what is counted; none on later lines.
+    fn place(&mut self, place: &Place, part: Range<usize>) -> Option<Place> {
+        let between = self.text.get(self.counted..part.start)?;
+        if between.contains(['\n', '\r']) {
             return None;
         }
-        let before = text.get(..part.start)?;
-        if before.contains(['\n', '\r']) {
-            return None;
-        }
-        let column = u32::try_from(quote + before.chars().count()).ok()?;
-        let from = u32::try_from(start + quote + part.start).ok()?;
+        self.counted = part.start;
+        self.chars += between.chars().count();
+        let column = u32::try_from(self.chars).ok()?;
+        let from = u32::try_from(self.start + part.start).ok()?;
         let length = u32::try_from(part.len()).ok()?;
         Some(Place {
             column: place.column + column,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use sigma::yaml::{FILE_BYTES_MAX, Kind, Node, read};
-use sigma::{Loaded, SourceFile, load};
+use sigma::{Condition, CorrelationCondition, Loaded, Seen, SourceFile, SourceTarget, load};
 
 const RULE: &str = "title: Netcat 'Ünïcödé'
 id: 5f3c7f0e-3a55-4a8e-9a3b-1d4d6a0c1b7e
@@ -39,6 +39,50 @@ action: repeat
 title: Other
 ";
 
+const LINKED: &str = "title: Outer
+id: outer
+generate: true
+correlation: {type: temporal_ordered, rules: [inner, one, inner], timespan: 1w, window: session}
+---
+title: Innér
+name: inner
+correlation:
+    type: temporal
+    rules: [one, id-2]
+    timespan: 5m
+    group-by: [user, host]
+    aliases:
+        user: {one: src_user, two: \"dst.user\"}
+        host: {id-2: node}
+    condition: one and (not id-2 or one)
+    generate: true
+---
+title: Values
+correlation:
+    type: value_percentile
+    rules: two
+    timespan: 1M
+    condition: {gte: 0x10, lt: 5.5e3, field: size, percentile: 99}
+---
+title: Filter
+logsource: {product: linux}
+filter: {rules: [one, inner, gone], s: &s {User: root}, t: [*s, word], condition: s or 1 of t*}
+---
+title: Any
+logsource: {category: process_creation}
+filter: {rules: any, s|t: {'f|re|i': a+}, condition: not s|t}
+---
+title: One
+name: one
+logsource: {product: linux, category: process_creation}
+detection: {s: {a: b}, condition: s}
+---
+action: repeat
+title: Two
+name: two
+id: id-2
+";
+
 fn source(text: &str) -> SourceFile {
     SourceFile {
         name: "rule.yml".into(),
@@ -64,6 +108,55 @@ fn check_places(text: &str, loaded: &Loaded) {
             line, diagnostic.place.line as usize,
             "{diagnostic:?} in {text:?}"
         );
+    }
+}
+
+/// Whatever refers to something finds it, and correlations read only those before them.
+fn check_links(loaded: &Loaded) {
+    for (at, correlation) in loaded.correlations.iter().enumerate() {
+        assert!(!correlation.sources.is_empty() && correlation.timespan_ms > 0);
+        for source in &correlation.sources {
+            assert_eq!(source.group_by.len(), correlation.group_by.len());
+            match source.target {
+                SourceTarget::Rule(rule) => assert!(rule < loaded.rules.len()),
+                SourceTarget::Correlation(read) => assert!(read < at),
+            }
+        }
+        if let CorrelationCondition::Seen(seen) = &correlation.condition {
+            check_seen(seen, correlation.sources.len());
+        }
+    }
+    for rule in &loaded.rules {
+        let conditions = rule.filters.iter().map(|filter| &filter.condition);
+        for condition in conditions.chain([&rule.detection.condition]) {
+            check_condition(condition, rule.detection.selections.len());
+        }
+    }
+}
+
+fn check_seen(seen: &Seen, sources: usize) {
+    match seen {
+        Seen::Source(at) => assert!(*at < sources),
+        Seen::And(terms) | Seen::Or(terms) => {
+            assert!(!terms.is_empty());
+            for term in terms {
+                check_seen(term, sources);
+            }
+        }
+        Seen::Not(term) => check_seen(term, sources),
+    }
+}
+
+fn check_condition(condition: &Condition, selections: usize) {
+    match condition {
+        Condition::Selection(idx) => assert!((idx.0 as usize) < selections),
+        Condition::And(terms) | Condition::Or(terms) => {
+            assert!(!terms.is_empty());
+            for term in terms {
+                check_condition(term, selections);
+            }
+        }
+        Condition::Not(term) => check_condition(term, selections),
     }
 }
 
@@ -101,8 +194,8 @@ fn characters() -> impl Strategy<Value = String> {
 /// Where to cut, how many characters to drop, what to put there.
 type Edit = (prop::sample::Index, usize, String);
 
-fn edited(edits: &[Edit]) -> String {
-    let mut text: Vec<char> = RULE.chars().collect();
+fn edited(text: &str, edits: &[Edit]) -> String {
+    let mut text: Vec<char> = text.chars().collect();
     for (at, dropped, inserted) in edits {
         let at = at.index(text.len() + 1);
         let end = (at + dropped).min(text.len());
@@ -125,10 +218,13 @@ proptest! {
 
     #[test]
     fn edited_rules_never_panic(
-        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, characters()), 1..4)
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, characters()), 1..4),
+        text in prop::sample::select(vec![RULE, LINKED])
     ) {
-        let text = edited(&edits);
-        check_places(&text, &load_text(&text));
+        let text = edited(text, &edits);
+        let loaded = load_text(&text);
+        check_places(&text, &loaded);
+        check_links(&loaded);
         for document in read(&source(&text)) {
             if let Some(root) = document.root {
                 check_nodes(&text, &root);
@@ -217,6 +313,7 @@ fn load_time_is_linear() {
         "{rule}  s: {{'f|re': '{}'}}\n  condition: s\n",
         r"\w".repeat(8_000)
     ));
+    texts.extend(linked_texts());
     for text in texts {
         let start = Instant::now();
         load_text(&text);
@@ -227,6 +324,101 @@ fn load_time_is_linear() {
             start.elapsed()
         );
     }
+}
+
+/// Many documents that refer to one another in every bad way.
+fn linked_texts() -> Vec<String> {
+    let correlation = |name: &str, lines: &str| {
+        format!("---\ntitle: {name}\nname: {name}\ncorrelation: {{timespan: 1m, {lines}}}\n")
+    };
+    let rule =
+        "title: T\nname: one\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n";
+    let chain = |step: usize, count: usize| {
+        let link = |at| {
+            let read = (at + step) % count;
+            correlation(
+                &format!("c{at}"),
+                &format!("type: temporal, rules: [c{read}]"),
+            )
+        };
+        (0..count).map(link).collect::<String>()
+    };
+    let rules = (0..2_000).map(|at| format!("---\n{}", rule.replace("one", &format!("r{at}"))));
+    let any = "---\ntitle: F\nlogsource: {product: linux}\nfilter: {rules: any, s: {a: b}, condition: not s}\n";
+    let names: Vec<String> = (0..1_000).map(|at| format!("r{at}")).collect();
+    let all = names.join(", ");
+    // A hundred correlations of all rules with a condition over these names.
+    let of_all = |condition: &str| {
+        let lines = format!("type: temporal, rules: [{all}], condition: {condition}");
+        let correlations = (0..100).map(|at| correlation(&format!("c{at}"), &lines));
+        rules.clone().chain(correlations).collect()
+    };
+    vec![
+        // A circle, and a chain whose first link is missing.
+        chain(1, 20_000),
+        chain(1, 20_000).replace("name: c0\n", "name: gone\n"),
+        // Each asks for something that is not there.
+        chain(1, 20_000).replace("rules: [c", "rules: [x"),
+        // More filters on more rules than are let in.
+        rules.clone().chain([any.repeat(5_000)]).collect(),
+        of_all(&names.join(" and ")),
+        of_all(&names.join(" or x-").replace(" r", " x-r")),
+        correlation(
+            "c",
+            &format!("type: temporal, condition: {}x", "not ".repeat(10_000)),
+        ),
+        format!(
+            "{rule}{}",
+            correlation(
+                "c",
+                &format!("type: event_count, rules: one, group-by: [{all}]")
+            )
+        ),
+    ]
+}
+
+#[test]
+fn the_documents_that_are_edited_are_linked() {
+    let loaded = load_text(LINKED);
+    let codes: Vec<_> = loaded.diagnostics.iter().map(|found| found.code).collect();
+    assert_eq!(codes, ["R072", "R044", "R080", "R080", "R083", "R052"]);
+    let counts = (
+        loaded.rules.len(),
+        loaded.correlations.len(),
+        loaded.filters.len(),
+    );
+    assert_eq!(counts, (2, 3, 1), "{:#?}", loaded.diagnostics);
+}
+
+#[test]
+fn filters_fill_rules_up_to_a_limit() {
+    let filter = |at: usize| {
+        let values = vec!["v"; 100].join(", ");
+        format!(
+            "---\ntitle: F{at}\nlogsource: {{product: linux}}\nfilter: {{rules: any, s: {{a: [{values}]}}, condition: not s}}\n"
+        )
+    };
+    let rule = |at: usize| {
+        format!(
+            "---\ntitle: R{at}\nlogsource: {{product: linux}}\ndetection: {{s: {{a: b}}, condition: s}}\n"
+        )
+    };
+    let small = "---\ntitle: small\nlogsource: {product: linux}\nfilter: {rules: any, s: {a: b}, condition: not s}\n";
+    let text: String = (0..1_000).map(rule).chain((0..20).map(filter)).collect();
+    let loaded = load_text(&format!("{text}{small}"));
+    let refused: Vec<_> = loaded
+        .diagnostics
+        .iter()
+        .map(|found| (found.code, found.rule.as_deref()))
+        .collect();
+    assert_eq!(refused.len(), 11);
+    assert_eq!(refused[0], ("R002", Some("F9")));
+    assert_eq!(
+        loaded.filters.last().unwrap().attributes.title,
+        "small",
+        "it still fits"
+    );
+    assert!(loaded.rules.iter().all(|rule| rule.filters.len() == 10));
 }
 
 #[test]

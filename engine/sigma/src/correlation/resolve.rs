@@ -1,5 +1,6 @@
 //! A [`Draft`] to a [`Correlation`], once it is known what its references name.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use crate::{
     Condition, Correlation, CorrelationCondition, CorrelationKind, CorrelationSource, Place, Seen,
     SourceTarget,
 };
+
+/// Words of one correlation for which a name alike is searched; each costs a look at all sources.
+const SUGGESTIONS_MAX: usize = 10;
 
 /// An entry of `rules` with what it names.
 pub(crate) struct Resolved {
@@ -95,6 +99,7 @@ fn sources(
 struct Names<'a> {
     targets: HashMap<&'a str, SourceTarget>,
     sources: HashMap<SourceTarget, Vec<usize>>,
+    suggestions: Cell<usize>,
 }
 
 impl<'a> Names<'a> {
@@ -102,6 +107,7 @@ impl<'a> Names<'a> {
         let mut names = Self {
             targets: HashMap::new(),
             sources: HashMap::new(),
+            suggestions: Cell::new(0),
         };
         for entry in resolved {
             let words = entry.words.iter().flatten().map(String::as_str);
@@ -123,8 +129,12 @@ impl<'a> Names<'a> {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// "Did you mean" over the names as they are written.
-    fn suggest(word: &str, sources: &[CorrelationSource]) -> Option<String> {
+    /// "Did you mean" over the names as they are written; the first words have it.
+    fn suggest(&self, word: &str, sources: &[CorrelationSource]) -> Option<String> {
+        if self.suggestions.get() == SUGGESTIONS_MAX {
+            return None;
+        }
+        self.suggestions.set(self.suggestions.get() + 1);
         did_you_mean(word, sources.iter().map(|source| &*source.name))
     }
 }
@@ -142,7 +152,8 @@ fn alias(
         let [first, ..] = found else {
             let message = format!("the correlation does not list `{}`", alias.source.name);
             let mut fault = ALIAS_RULE.at(&alias.source.place, message);
-            fault.help = Names::suggest(&alias.source.name, sources)
+            fault.help = names
+                .suggest(&alias.source.name, sources)
                 .or_else(|| Some("an alias names rules of `rules`".to_owned()));
             context.report(fault);
             continue;
@@ -184,7 +195,8 @@ fn used_sources(
             continue;
         }
         let mut fault = CONDITION_RULES.at(place, format!("`rules` does not list `{name}`"));
-        fault.help = Names::suggest(name, sources)
+        fault.help = names
+            .suggest(name, sources)
             .or_else(|| Some("list it, or take it out of the condition".to_owned()));
         context.report(fault);
     }
