@@ -12,6 +12,7 @@ use sigma::{
 };
 
 use crate::evaluate::Scratch;
+use crate::explain::explained_view;
 use crate::handmade::{
     Handmade, item, lay_out, like, native, number, only, place, process, re, rule,
 };
@@ -73,13 +74,18 @@ fn meant(rule: &Rule, fields: &Fields, view: &Handmade) -> bool {
         node: 0,
         source: &buffer,
     };
-    Walk {
+    let judge = Slow::new(rule);
+    let walk = Walk {
         rule,
         names: &names,
         subject,
-        judge: &Slow::new(rule),
-    }
-    .matches()
+        judge: &judge,
+    };
+    let matches = walk.matches();
+    let explained = explained_view(&walk);
+    assert_eq!(explained.holds, matches, "explanation");
+    assert_eq!(explained.distance == 0, matches, "distance");
+    matches
 }
 
 /// One rule and one view under every set of options, and by the reference.

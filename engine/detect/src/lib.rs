@@ -3,7 +3,7 @@
 //! In reading order: `route` gives each rule its view, `expression` folds its condition, `witness` chooses what to look
 //! for, `section` lays everything out, `plan` holds it together. For an event [`Detector::run`] decodes, `prefilter` finds
 //! candidates, `evaluate` decides, `why` and `enrich` make the alert; `cost` counts what each rule takes. `reference` says
-//! what a rule means, slowly.
+//! what a rule means, slowly, and `explain` tells it for one event.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -43,6 +43,7 @@ mod cost;
 mod date;
 mod enrich;
 mod evaluate;
+mod explain;
 mod expression;
 #[cfg(test)]
 mod handmade;
@@ -68,6 +69,10 @@ pub use correlate::{
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use json::JsonDetector;
+pub use explain::{
+    ConditionForm, ExplainedCondition, ExplainedItem, ExplainedMatcher, ExplainedSearch,
+    ExplainedSelection, ExplainedView, Explainer, SeenValue, Wanted,
+};
 pub use lint::CODES;
 pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;

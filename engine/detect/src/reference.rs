@@ -216,7 +216,8 @@ pub(crate) struct Walk<'r, 's, J> {
 
 /// Whether a matcher holds, and what for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Held {
+pub(crate) enum Held {
+    /// It does not.
     No,
     /// The field is missing.
     Missing,
@@ -226,9 +227,11 @@ enum Held {
 
 /// The element that the items below one array are being judged on.
 #[derive(Clone, Copy)]
-struct Scope<'r> {
-    array: &'r str,
-    element: u32,
+pub(crate) struct Scope<'r> {
+    /// The array's name.
+    pub(crate) array: &'r str,
+    /// See [`event::Value::element`].
+    pub(crate) element: u32,
 }
 
 impl<'r, J: Judge> Walk<'r, '_, J> {
@@ -344,7 +347,7 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
 
     /// The elements to judge these items on. 0 stands for no element: the member is an object, empty or
     /// missing.
-    fn elements(&self, array: &str, items: &[&Item]) -> BTreeSet<u32> {
+    pub(crate) fn elements(&self, array: &str, items: &[&Item]) -> BTreeSet<u32> {
         let slots: Vec<Slot> = items
             .iter()
             .filter_map(|item| self.names.slot(&item.field))
@@ -422,7 +425,7 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
 
     /// Indices of a field's values; below the array that is judged element by element only those of the
     /// element.
-    fn values(&self, field: &Field, scope: Option<Scope<'_>>) -> SmallVec<[usize; 8]> {
+    pub(crate) fn values(&self, field: &Field, scope: Option<Scope<'_>>) -> SmallVec<[usize; 8]> {
         let Some(slot) = self.names.slot(field) else {
             return SmallVec::new();
         };
@@ -436,7 +439,8 @@ impl<'r, J: Judge> Walk<'r, '_, J> {
             .collect()
     }
 
-    fn matcher(
+    /// Whether a matcher of an item holds for these of its values.
+    pub(crate) fn matcher(
         &self,
         item: &Item,
         matcher: &Matcher,
@@ -508,8 +512,8 @@ fn first(values: &[usize], holds: impl Fn(usize) -> bool) -> Held {
     found.map_or(Held::No, Held::By)
 }
 
-/// Selections that the condition asks to hold, not to fail.
-fn positive(condition: &Condition, wanted: bool, found: &mut BTreeSet<SelectionIdx>) {
+/// Selections that the condition asks to hold, where it is `wanted` itself; else those that it asks to fail.
+pub(crate) fn positive(condition: &Condition, wanted: bool, found: &mut BTreeSet<SelectionIdx>) {
     match condition {
         Condition::Selection(selection) if wanted => {
             found.insert(*selection);

@@ -226,7 +226,7 @@ fn piece(pattern: &Pattern) -> Option<Vec<u8>> {
 }
 
 /// The value, or the part of it around the match.
-fn window(raw: &[u8], matcher: Option<&Matcher>) -> (String, bool) {
+pub(crate) fn window(raw: &[u8], matcher: Option<&Matcher>) -> (String, bool) {
     if raw.len() <= VALUE_BYTES_MAX {
         let mut cutter = Cutter::default();
         return (cutter.text(raw, 2 * VALUE_BYTES_MAX), cutter.cut);

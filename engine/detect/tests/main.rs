@@ -3,4 +3,5 @@
 
 mod alerts;
 mod corpus;
+mod explain;
 mod schema;
