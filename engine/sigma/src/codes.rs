@@ -118,4 +118,11 @@ codes! {
     FILTER_LOG_SOURCE "R081" Warning "filter-log-source" "A filter names a rule that its log source keeps it from";
     IDLE_FILTER "R082" Warning "idle-filter" "A filter reaches no rule";
     FILTER_WITHOUT_NOT "R083" Warning "filter-without-not" "A filter keeps what it selects, since its condition has no `not`";
+    FIXTURE_SHAPE "T001" Error "fixture-shape" "A fixture, or an entry of it, is not of the form that it must have";
+    FIXTURE_KEY "T002" Error "fixture-key" "A fixture or a case has a key that does not exist";
+    CASE_MISSING "T003" Error "case-missing" "A case lacks its name, its event or what is expected";
+    CASE_VALUE "T004" Error "case-value" "What a case expects makes no sense";
+    CASE_NAME "T005" Warning "case-name" "Two cases of a fixture have one name";
+    CASE_RULE "T006" Error "case-rule" "A fixture has no rule beside it, or a case names one that is not in its file";
+    CASE_FILE "T007" Error "case-file" "The file of events that a case names cannot be read";
 }

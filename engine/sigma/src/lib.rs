@@ -20,6 +20,7 @@ mod diagnostic;
 mod document;
 mod filter;
 mod link;
+mod fixture;
 mod load;
 mod modifier;
 mod number;
@@ -38,6 +39,7 @@ pub use correlation::{
 };
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use filter::Filter;
+pub use fixture::{Case, Events, Expect, Fixture, Named};
 pub use load::{load, load_with};
 pub use number::canonical_decimal;
 pub use rule::{
