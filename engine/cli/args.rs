@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Load rules: every mistake, what runs, what does not and why
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
+    /// Run the fixtures beside rules: each case that does not hold, and what its rule saw
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(Test),
     /// The configuration in force, and an example of it
     #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(Config),
@@ -125,8 +128,9 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes:
   0  all is well
-  1  something was found: errors in rules (check), matches (scan --fail-on-match), a fault (doctor), letters
-     that cannot be replayed (dlq replay), topics that differ from what was asked for (topics create)
+  1  something was found: errors in rules (check), cases that do not hold (test), matches (scan
+     --fail-on-match), a fault (doctor), letters that cannot be replayed (dlq replay), topics that differ
+     from what was asked for (topics create)
   2  wrong usage, configuration or rule paths
   3  a fault at run time: a file, a topic or the output cannot be read or written";
 
@@ -192,6 +196,39 @@ const SCAN_EXAMPLES: &str = "Examples:
 const CHECK_EXAMPLES: &str = "Examples:
   pythia check rules/
   pythia check --output json rules/ | jq .totals";
+
+const TEST_EXAMPLES: &str = "The fixture of x.yml is x.test.yml beside it:
+
+cases:
+  - name: what is special about it
+    event: |-                     # lines of Laurel, or event_file: captured.jsonl
+      {\"ID\":\"1700000000.123:1\", ...}
+    host: web-01                  # for lines that carry none (optional)
+    rule: Title                   # which rule of a file with several (optional)
+    expect: alert                 # or silent
+    alert: {level: high}          # what the alert must have (optional)
+
+Examples:
+  pythia test rules/
+  pythia test rules/linux/reverse_shell/perl.yml --only socket
+  pythia test rules/ --require-fixtures --junit target/rules.xml
+  pythia test rules/ --output json | jq '.cases[] | select(.state == \"failed\")'";
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Folders, rule files or fixtures, like --rules
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only cases with this in their name, their rule's title or its path, in letters of either case (may be repeated)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Vec<String>,
+    /// Exit with 1 if a rule has no fixture
+    #[arg(long)]
+    pub(crate) require_fixtures: bool,
+    /// Write the results to this file in the form of JUnit
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {

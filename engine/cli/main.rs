@@ -8,12 +8,14 @@ mod costs;
 mod demo;
 mod dlq;
 mod doctor;
+mod explained;
 mod input;
 mod reload;
 mod rules;
 mod run;
 mod scan;
 mod show;
+mod test;
 mod topics;
 
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ use crate::args::{Arguments, Command};
 pub(crate) enum Exit {
     /// All is well.
     Ok,
-    /// Something was found: errors in rules, matches under `--fail-on-match`, a fault in the cluster, letters
+    /// Something was found: errors in rules, cases that do not hold, matches under `--fail-on-match`, a fault in the cluster, letters
     /// that cannot be replayed.
     Findings,
 }
@@ -78,6 +80,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Run(run) => run::run(common, run),
         Command::Scan(scan) => scan::run(common, scan),
         Command::Check(check) => check::run(common, check),
+        Command::Test(test) => test::run(common, test),
         Command::Dlq(what) => dlq::run(common, what),
         Command::Topics(what) => topics::run(common, what),
         Command::Doctor(doctor) => doctor::run(common, doctor),

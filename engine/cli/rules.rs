@@ -115,6 +115,21 @@ pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules>
     if by == By::Service {
         refuse_spread(&mut loaded.correlations);
     }
+pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
+    if paths.is_empty() {
+        return Ok(compile(starter(), Vec::new(), options));
+    }
+    load_only(paths, options)
+}
+
+/// The same, but that no path means no rule.
+pub(crate) fn load_only(paths: &[PathBuf], options: Options) -> Result<Rules> {
+    let (files, unreadable) = read(paths)?;
+    Ok(compile(files, unreadable, options))
+}
+
+fn compile(mut files: Vec<SourceFile>, unreadable: Vec<NotUtf8>, options: Options) -> Rules {
+    let loaded = sigma::load(&files);
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
     let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();
@@ -123,13 +138,13 @@ pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules>
     diagnostics.extend(compiled.diagnostics.iter().cloned());
     diagnostics.extend(faults);
     diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
-    Ok(Rules {
+    Rules {
         files,
         loaded: documents,
         compiled,
         filters: loaded.filters,
         diagnostics,
-    })
+    }
 }
 
 /// The same for a command that runs rules: says in short what is wrong with them, on stderr.
@@ -164,8 +179,28 @@ fn starter() -> Vec<SourceFile> {
     STARTER.iter().map(file).collect()
 }
 
+/// One file, as [`load`] reads rules; what is wrong with it where it is not UTF-8. An error if it cannot be read at all.
+pub(crate) fn read_one(path: &Path) -> std::io::Result<Result<SourceFile, Box<NotUtf8>>> {
+    let bytes = read_within(path, FILE_BYTES_MAX)?;
+    let name: Arc<str> = path.to_string_lossy().into();
+    let file = |text: &str| SourceFile {
+        name: Arc::clone(&name),
+        text: text.into(),
+    };
+    Ok(match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(file(text)),
+        // Cut within a letter: `sigma` says that the file is too long.
+        Err(_) if bytes.len() > FILE_BYTES_MAX => Ok(file(&String::from_utf8_lossy(&bytes))),
+        Err(error) => {
+            let file = file(&String::from_utf8_lossy(&bytes));
+            let fault = not_utf8_at(&file, error.valid_up_to());
+            Err(Box::new((file, fault)))
+        }
+    })
+}
+
 /// A file that is shown but not loaded, and why.
-type NotUtf8 = (SourceFile, Diagnostic);
+pub(crate) type NotUtf8 = (SourceFile, Diagnostic);
 
 /// Texts of rules; and apart, with what is wrong, those that are not UTF-8: guessed letters would be another rule.
 fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
@@ -173,26 +208,9 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
     let mut files = Vec::new();
     let mut not_utf8 = Vec::new();
     for path in found {
-        match read_within(&path, FILE_BYTES_MAX) {
-            Ok(bytes) => {
-                let name: Arc<str> = path.to_string_lossy().into();
-                let file = |text: &str| SourceFile {
-                    name: Arc::clone(&name),
-                    text: text.into(),
-                };
-                match std::str::from_utf8(&bytes) {
-                    Ok(text) => files.push(file(text)),
-                    // Cut within a letter: `sigma` says that the file is too long.
-                    Err(_) if bytes.len() > FILE_BYTES_MAX => {
-                        files.push(file(&String::from_utf8_lossy(&bytes)));
-                    }
-                    Err(error) => {
-                        let file = file(&String::from_utf8_lossy(&bytes));
-                        let fault = not_utf8_at(&file, error.valid_up_to());
-                        not_utf8.push((file, fault));
-                    }
-                }
-            }
+        match read_one(&path) {
+            Ok(Ok(file)) => files.push(file),
+            Ok(Err(fault)) => not_utf8.push(*fault),
             Err(error) => missing.push(format!("{}: {error}", path.display())),
         }
     }
@@ -204,10 +222,25 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
 
 /// The rule files that these paths name, and what cannot be listed.
 pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+    find_with(paths, |path| !is_fixture(path))
+}
+
+/// The same for fixtures.
+pub(crate) fn find_fixtures(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+    find_with(paths, is_fixture)
+}
+
+/// Whether a file is called as fixtures are: `x.test.yml`.
+pub(crate) fn is_fixture(path: &Path) -> bool {
+    path.file_stem()
+        .is_some_and(|stem| stem.to_string_lossy().ends_with(".test"))
+}
+
+fn find_with(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> (Vec<PathBuf>, Vec<String>) {
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for path in paths {
-        if let Err(error) = collect(path, &mut found) {
+        if let Err(error) = collect(path, &is_wanted, &mut found) {
             missing.push(format!("{}: {error}", path.display()));
         }
     }
@@ -246,8 +279,12 @@ fn not_utf8_at(file: &SourceFile, at: usize) -> Diagnostic {
     }
 }
 
-/// A named file whatever it is called; below a folder every `.yml` and `.yaml` but the fixtures.
-fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// A named file whatever it is called; below a folder every `.yml` and `.yaml` that is wanted.
+fn collect(
+    path: &Path,
+    is_wanted: &impl Fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
     if !path.is_dir() {
         fs::metadata(path)?;
         found.push(path.to_owned());
@@ -277,9 +314,7 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
             } else if path
                 .extension()
                 .is_some_and(|extension| extension == "yml" || extension == "yaml")
-                && !path
-                    .file_stem()
-                    .is_some_and(|stem| stem.to_string_lossy().ends_with(".test"))
+                && is_wanted(&path)
             {
                 below.push(path);
             }

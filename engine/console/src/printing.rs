@@ -223,6 +223,11 @@ impl Paint {
         self.with(code, state)
     }
 
+    /// In the colour of what is as it should be, or is not.
+    pub fn state_of(self, good: bool, text: &str) -> String {
+        self.with(if good { "32" } else { "1;31" }, text)
+    }
+
     fn with(self, code: &str, text: &str) -> String {
         if self.0 {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")

@@ -176,12 +176,64 @@ pub struct ExplainedMatcher {
     pub by: Option<SeenValue>,
 }
 
+impl ExplainedView {
+    /// The selections that decide, in file order: where the rule matches those that make it match, else those that
+    /// keep it from matching; of alternatives that all fail the nearest.
+    pub fn decisive(&self) -> BTreeSet<SelectionIdx> {
+        let mut found = BTreeSet::new();
+        self.reasons(&self.condition, &mut found);
+        found
+    }
+
+    /// Adds the selections through which the condition is what it is.
+    fn reasons(&self, condition: &ExplainedCondition, found: &mut BTreeSet<SelectionIdx>) {
+        match &condition.form {
+            ConditionForm::Selection(index) => {
+                found.insert(*index);
+            }
+            ConditionForm::Not(part) => self.reasons(part, found),
+            ConditionForm::Or(parts) if !condition.holds => {
+                let distance = |part| distance(part, true, &self.selections);
+                let nearest = parts.iter().map(distance).min();
+                for part in parts.iter().filter(|part| Some(distance(part)) == nearest) {
+                    self.reasons(part, found);
+                }
+            }
+            ConditionForm::And(parts) | ConditionForm::Or(parts) => {
+                for part in parts.iter().filter(|part| part.holds == condition.holds) {
+                    self.reasons(part, found);
+                }
+            }
+        }
+    }
+}
+
 impl ExplainedSearch {
     /// Whether it holds.
     pub fn holds(&self) -> bool {
         match self {
             Self::All(items) => items.iter().all(|item| item.holds),
             Self::Any(searches) => searches.iter().any(Self::holds),
+        }
+    }
+
+    /// The items that keep it from holding; of alternatives those of the nearest. Empty where it holds.
+    pub fn failing(&self) -> Vec<&ExplainedItem> {
+        match self {
+            Self::All(items) => items.iter().filter(|item| !item.holds).collect(),
+            Self::Any(searches) => {
+                let nearest = searches.iter().min_by_key(|search| search.distance());
+                nearest.map(Self::failing).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The items that make it hold; of alternatives those of all that hold. Empty where it fails.
+    pub fn holding(&self) -> Vec<&ExplainedItem> {
+        match self {
+            Self::All(items) if self.holds() => items.iter().collect(),
+            Self::All(_) => Vec::new(),
+            Self::Any(searches) => searches.iter().flat_map(Self::holding).collect(),
         }
     }
 

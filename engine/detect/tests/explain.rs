@@ -9,7 +9,7 @@ use detect::{
 };
 use event::{Origin, ProcessCache, Profile};
 use expect_test::{Expect, expect};
-use sigma::SourceFile;
+use sigma::{SelectionIdx, SourceFile};
 
 /// Every view, nearest first, as lines.
 fn check(rule: &str, lines: &[&str], expected: &Expect) {
@@ -51,13 +51,21 @@ fn show(view: &ExplainedView, text: &mut String) {
         view.view, view.distance
     )
     .unwrap();
-    for selection in &view.selections {
+    let decisive = view.decisive();
+    for (index, selection) in (0..).zip(&view.selections) {
+        let decides = decisive.contains(&SelectionIdx(index));
+        let decides = if decides { " decides" } else { "" };
         let wanted = match selection.wanted {
             Wanted::ToHold => "to hold",
             Wanted::ToFail => "to fail",
             Wanted::Either => "either",
         };
-        writeln!(text, "  {} {} ({wanted})", selection.name, selection.holds).unwrap();
+        writeln!(
+            text,
+            "  {} {} ({wanted}){decides}",
+            selection.name, selection.holds
+        )
+        .unwrap();
         for item in selection.search.items() {
             show_item(item, text);
         }
@@ -134,7 +142,7 @@ detection:
                   is null or missing true
                 9:5 OriginalName unfed false saw []
                   startswith 'x' false
-              other false (to hold)
+              other false (to hold) decides
                 10:11 User false saw []
                   is 'root' false
                   is 'www-data' false
@@ -159,7 +167,7 @@ detection:
         ],
         &expect![[r#"
             laurel - distance 1: 0=f
-              created false (to hold)
+              created false (to hold) decides
                 5:5 PATH.nametype false saw ["PARENT"]
                   is 'CREATE' false
                 6:5 PATH.name true saw ["/etc/cron.d/"]
@@ -184,7 +192,7 @@ detection:
         ],
         &expect![[r#"
             auditd PATH[1] distance 1: 0=f
-              path false (to hold)
+              path false (to hold) decides
                 4:10 type true saw ["PATH"]
                   is 'PATH' true by PATH[1] "PATH"
                 4:22 name false saw ["/etc/a.timer"]
@@ -192,7 +200,7 @@ detection:
                 4:47 nametype true saw ["CREATE"]
                   is 'CREATE' true by PATH[1].nametype "CREATE"
             auditd PATH[0] distance 2: 0=f
-              path false (to hold)
+              path false (to hold) decides
                 4:10 type true saw ["PATH"]
                   is 'PATH' true by PATH[0] "PATH"
                 4:22 name false saw ["/etc"]
@@ -200,7 +208,7 @@ detection:
                 4:47 nametype false saw ["PARENT"]
                   is 'CREATE' false
             auditd SYSCALL distance 3: 0=f
-              path false (to hold)
+              path false (to hold) decides
                 4:10 type false saw ["SYSCALL"]
                   is 'PATH' false
                 4:22 name false saw []
@@ -232,11 +240,11 @@ detection:
         ],
         &expect![[r#"
             process_creation EXECVE distance 1: 0=f
-              s false (to hold)
+              s false (to hold) decides
                 4:7 ParentCommandLine false saw []
                   startswith 'perl' false
             process_creation EXECVE distance 0: 0=t
-              s true (to hold)
+              s true (to hold) decides
                 4:7 ParentCommandLine true saw ["perl -e 1"]
                   startswith 'perl' true by process_cache "perl -e 1"
         "#]],

@@ -1,5 +1,6 @@
 //! What authors are told of a fixture, and that a mistake takes out its own case alone.
 #![cfg(test)]
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 #![expect(
     clippy::string_slice,
     clippy::format_push_string,

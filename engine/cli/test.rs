@@ -1,0 +1,552 @@
+//! `pythia test`: the fixtures beside rules, each case with the rules of its file, compiled as in `scan`.
+
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use detect::{Alert, Detector, ExplainedView, Explainer, Limits, Line, Options, Plan, Source};
+use event::{Fault, Origin, ProcessCache, Profile};
+use serde_json::Value;
+use sigma::{Case, Diagnostic, Events, Expect, Fixture, Rule, Severity, SourceFile};
+
+use crate::args::{Common, Test};
+use crate::input::{Lines, Next};
+use crate::rules::{self, Rules};
+use crate::{Exit, Failure, config, scan};
+
+/// Views of a wrong case that are told, the nearest first; the others are counted.
+const VIEWS_MAX: usize = 3;
+/// Views of a wrong case that are kept to find the nearest among them: a case may name a long recording.
+const KEPT_MAX: usize = 1000;
+
+pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
+    let started = Instant::now();
+    let config = config::load(common, Vec::new())?;
+    let mut paths = [test.paths.as_slice(), &common.rules].concat();
+    if paths.is_empty() {
+        paths = scan::rule_paths(common, &config);
+    }
+    if paths.is_empty() {
+        let what = "name the folder or the file of the rules: `pythia test rules/`";
+        return Err(Failure::Usage(what.into()).into());
+    }
+    let found = Found::below(&paths)?;
+    let mut rules = rules::load_only(&found.rules, common.options())?;
+    let max_age = config.length("process_cache.max_age").as_millis();
+    let runner = Runner {
+        options: common.options(),
+        profile: Arc::new(scan::profile(&config)),
+        limits: scan::limits(&config),
+        cache_bytes: config.size("process_cache.bytes"),
+        cache_age_ms: i64::try_from(max_age).unwrap_or(i64::MAX),
+    };
+    let mut report = Report {
+        without_fixture: without_fixture(&rules, &found.fixtures),
+        ..Report::default()
+    };
+    for fixture in &found.fixtures {
+        report.fixture(fixture, &mut rules, &runner, &test.only);
+    }
+    report.elapsed = started.elapsed();
+    report.files = std::mem::take(&mut rules.files);
+    let errors = rules.diagnostics.into_iter().chain(report.diagnostics);
+    report.diagnostics = errors.collect();
+    report
+        .diagnostics
+        .retain(|diagnostic| diagnostic.severity == Severity::Error || diagnostic.code >= "T");
+    report.diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
+    if report.results.is_empty() && report.diagnostics.is_empty() && !test.require_fixtures {
+        let what = if test.only.is_empty() {
+            "there is no fixture (.test.yml) beside these rules"
+        } else {
+            "no case is of that name"
+        };
+        return Err(Failure::Usage(what.into()).into());
+    }
+    report.show(common, test)?;
+    Ok(if report.is_good(test.require_fixtures) {
+        Exit::Ok
+    } else {
+        Exit::Findings
+    })
+}
+
+/// The files that paths lead to: rules, and fixtures beside them.
+struct Found {
+    rules: Vec<PathBuf>,
+    fixtures: Vec<PathBuf>,
+}
+
+impl Found {
+    /// A folder stands for all rules and fixtures in it, a rule for itself and its fixture, a fixture for itself and
+    /// its rule.
+    fn below(paths: &[PathBuf]) -> Result<Self> {
+        let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            paths.iter().cloned().partition(|path| path.is_dir());
+        let (mut fixtures, missing) = rules::find_fixtures(&folders);
+        if !missing.is_empty() {
+            let missing = format!("fixtures cannot be read\n{}", missing.join("\n"));
+            return Err(Failure::Usage(missing).into());
+        }
+        let mut rules = folders;
+        for file in files {
+            if rules::is_fixture(&file) {
+                // One that is not there is a mistake of the command line; without a rule, of its author.
+                std::fs::metadata(&file)
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+                rules.extend(rule_of(&file));
+                fixtures.push(file);
+            } else {
+                fixtures.extend(fixture_of(&file));
+                rules.push(file);
+            }
+        }
+        fixtures.sort();
+        fixtures.dedup();
+        // A rule that a path names and another leads to is one.
+        let (mut found, unlisted) = rules::find(&rules);
+        found.sort();
+        found.dedup();
+        if unlisted.is_empty() {
+            rules = found;
+        }
+        Ok(Self { rules, fixtures })
+    }
+}
+
+/// The fixture beside a rule file, if there is one.
+fn fixture_of(rule: &Path) -> Option<PathBuf> {
+    let names = ["test.yml", "test.yaml"].map(|end| rule.with_extension(end));
+    names.into_iter().find(|path| path.is_file())
+}
+
+/// The rule file beside a fixture, if there is one.
+fn rule_of(fixture: &Path) -> Option<PathBuf> {
+    let stem = fixture.with_extension("");
+    let names = ["yml", "yaml"].map(|end| stem.with_extension(end));
+    names.into_iter().find(|path| path.is_file())
+}
+
+/// Files of rules that have no fixture, with how many loaded rules they hold.
+fn without_fixture(rules: &Rules, fixtures: &[PathBuf]) -> BTreeMap<String, usize> {
+    let tested: BTreeSet<String> = fixtures
+        .iter()
+        .filter_map(|fixture| rule_of(fixture))
+        .map(|rule| rule.to_string_lossy().into_owned())
+        .collect();
+    let mut without = BTreeMap::new();
+    for file in all_rules(rules).map(|rule| &*rule.attributes.place.file) {
+        if !tested.contains(file) {
+            *without.entry(file.to_owned()).or_default() += 1;
+        }
+    }
+    without
+}
+
+/// Rules that loaded, whether they run or not.
+fn all_rules(rules: &Rules) -> impl Iterator<Item = &Arc<Rule>> {
+    let idle = rules.compiled.not_running.iter().map(|idle| &idle.rule);
+    rules.compiled.plan.rules().iter().chain(idle)
+}
+
+/// What is the same for all cases.
+struct Runner {
+    options: Options,
+    profile: Arc<Profile>,
+    limits: Limits,
+    cache_bytes: usize,
+    cache_age_ms: i64,
+}
+
+/// The rules of one file, ready to evaluate.
+struct Suite<'a> {
+    runner: &'a Runner,
+    fixture: &'a Path,
+    rules: Vec<Arc<Rule>>,
+    /// Why rules of the file do not run.
+    idle: Vec<String>,
+    detector: Detector,
+}
+
+/// A case, and what came of it.
+struct Outcome {
+    case: Case,
+    /// The rule file.
+    rule_file: String,
+    /// Title of the rule, where the case is about one.
+    title: Option<String>,
+    /// What is wrong; `None`: the case holds.
+    wrong: Option<Wrong>,
+}
+
+/// Why a case does not hold.
+#[derive(Default)]
+struct Wrong {
+    message: String,
+    /// What the rule saw, the nearest to what was expected first.
+    views: Vec<NearView>,
+    /// How many more views there are.
+    left_out: usize,
+}
+
+/// A view of a line that a rule was held against.
+struct NearView {
+    line: u64,
+    title: String,
+    view: ExplainedView,
+}
+
+/// Everything that is reported.
+#[derive(Default)]
+struct Report {
+    results: Vec<Outcome>,
+    /// Errors in rules, and mistakes in fixtures.
+    diagnostics: Vec<Diagnostic>,
+    files: Vec<SourceFile>,
+    /// Rule file, and how many rules it holds.
+    without_fixture: BTreeMap<String, usize>,
+    elapsed: std::time::Duration,
+}
+
+impl Report {
+    fn fixture(&mut self, path: &Path, rules: &mut Rules, runner: &Runner, only: &[String]) {
+        let file = match rules::read_one(path) {
+            Ok(Ok(file)) => file,
+            Ok(Err(fault)) => {
+                let (file, diagnostic) = *fault;
+                rules.files.push(file);
+                self.diagnostics.push(diagnostic);
+                return;
+            }
+            Err(error) => {
+                let text = String::new().into();
+                let name = path.to_string_lossy().into();
+                let file = SourceFile { name, text };
+                let mut diagnostic = Fixture::alone(&file, "");
+                diagnostic.message = format!("the fixture cannot be read: {error}");
+                diagnostic.help = None;
+                self.diagnostics.push(diagnostic);
+                return;
+            }
+        };
+        rules.files.push(file.clone());
+        let fixture = Fixture::read(&file);
+        self.diagnostics.extend(fixture.diagnostics);
+        let Some(rule) = rule_of(path) else {
+            let rule = path.with_extension("").with_extension("yml");
+            let fault = Fixture::alone(&file, &rule.to_string_lossy());
+            self.diagnostics.push(fault);
+            return;
+        };
+        let rule_file = rule.to_string_lossy().into_owned();
+        let mut suite = Suite::new(runner, path, &rule_file, rules);
+        for case in fixture.cases {
+            let titles = suite.rules.iter().map(|r| r.attributes.title.as_str());
+            let titles: Vec<&str> = titles.collect();
+            let texts = [&rule_file, &*case.name].into_iter().chain(titles.clone());
+            let texts: Vec<String> = texts.map(str::to_lowercase).collect();
+            let named =
+                |only: &String| texts.iter().any(|text| text.contains(&only.to_lowercase()));
+            if !only.is_empty() && !only.iter().any(named) {
+                continue;
+            }
+            match suite.case(&case) {
+                Err(diagnostic) => self.diagnostics.push(diagnostic),
+                Ok((title, wrong)) => self.results.push(Outcome {
+                    case,
+                    rule_file: rule_file.clone(),
+                    title,
+                    wrong,
+                }),
+            }
+        }
+    }
+
+    fn failed(&self) -> usize {
+        let results = self.results.iter();
+        results.filter(|result| result.wrong.is_some()).count()
+    }
+
+    /// Mistakes of such a kind that some case or rule could not be looked at.
+    fn errors(&self) -> usize {
+        let errors = self.diagnostics.iter();
+        errors.filter(|d| d.severity == Severity::Error).count()
+    }
+
+    fn is_good(&self, require_fixtures: bool) -> bool {
+        let complete = !require_fixtures || self.without_fixture.is_empty();
+        self.failed() == 0 && self.errors() == 0 && complete
+    }
+}
+
+impl<'a> Suite<'a> {
+    fn new(runner: &'a Runner, fixture: &'a Path, rule_file: &str, rules: &Rules) -> Self {
+        let own = |rule: &Rule| *rule.attributes.place.file == *rule_file;
+        let running = rules.compiled.plan.rules().iter();
+        let running: Vec<Arc<Rule>> = running.filter(|rule| own(rule)).cloned().collect();
+        let idle = rules.compiled.not_running.iter();
+        let plan = Plan::compile_with(
+            running.iter().map(|rule| (**rule).clone()).collect(),
+            runner.options,
+        );
+        Self {
+            runner,
+            fixture,
+            idle: idle
+                .filter(|idle| own(&idle.rule))
+                .map(|idle| format!("{}: {}", idle.rule.attributes.title, idle.reason))
+                .collect(),
+            detector: Detector::new(Arc::new(plan.plan), Arc::clone(&runner.profile))
+                .with_limits(runner.limits),
+            rules: running,
+        }
+    }
+
+    /// Runs one case: the title of its rule, and what is wrong. A mistake in the fixture is an error.
+    fn case(&mut self, case: &Case) -> Result<(Option<String>, Option<Wrong>), Diagnostic> {
+        let meant: Vec<Arc<Rule>> = match &case.rule {
+            None => self.rules.clone(),
+            Some(named) => {
+                let is_meant = |rule: &&Arc<Rule>| {
+                    let attributes = &rule.attributes;
+                    let names = [&attributes.id, &attributes.name];
+                    let mut names = names.into_iter().flatten();
+                    attributes.title == *named.text || names.any(|name| **name == *named.text)
+                };
+                let meant: Vec<_> = self.rules.iter().filter(is_meant).cloned().collect();
+                if meant.is_empty() && self.idle.is_empty() {
+                    let titles = self.rules.iter().map(|rule| &*rule.attributes.title);
+                    return Err(Fixture::no_such_rule(named, &titles.collect::<Vec<_>>()));
+                }
+                meant
+            }
+        };
+        let title = match &meant[..] {
+            [one] => Some(one.attributes.title.clone()),
+            _ => None,
+        };
+        if meant.is_empty() {
+            let message = if self.idle.is_empty() {
+                "no rule of the file loads".to_owned()
+            } else {
+                format!("the rule does not run: {}", self.idle.join("; "))
+            };
+            return Ok((title, Some(Wrong::new(message))));
+        }
+        let mut alerts = Vec::new();
+        let lines = self.alerts(case, &mut alerts)?;
+        alerts.retain(|alert| {
+            let key = alert.rule_key();
+            meant.iter().any(|rule| rule.attributes.key() == key)
+        });
+        let message = match (lines, &case.expect) {
+            (Read::Fault(line, fault), _) => {
+                let code = fault.code();
+                return Ok((
+                    title,
+                    Some(Wrong::new(format!("line {line} is no event: {code}"))),
+                ));
+            }
+            (Read::Lines(0), _) => {
+                return Ok((title, Some(Wrong::new("there is no line in it".to_owned()))));
+            }
+            (Read::Lines(_), Expect::Silent) if alerts.is_empty() => None,
+            (Read::Lines(_), Expect::Silent) => Some("is to stay silent, and alerts".to_owned()),
+            (Read::Lines(_), Expect::Alert(_)) if alerts.is_empty() => {
+                Some("is to alert, and stays silent".to_owned())
+            }
+            (Read::Lines(_), Expect::Alert(part)) => {
+                let missing = part
+                    .as_deref()
+                    .and_then(|part| missing_in_all(part, &alerts));
+                return Ok((title, missing.map(Wrong::new)));
+            }
+        };
+        let Some(message) = message else {
+            return Ok((title, None));
+        };
+        let is_silent = case.expect == Expect::Silent;
+        let (views, left_out) = self.views(case, &meant, is_silent)?;
+        let views_missing = views.is_empty() && !is_silent;
+        let message = if views_missing {
+            format!("{message}: no line gives a view that the rule sees")
+        } else {
+            message
+        };
+        let wrong = Wrong {
+            message,
+            views,
+            left_out,
+        };
+        Ok((title, Some(wrong)))
+    }
+
+    /// All alerts of the case's lines.
+    fn alerts(&mut self, case: &Case, alerts: &mut Vec<Alert>) -> Result<Read, Diagnostic> {
+        let mut cache = self.runner.cache();
+        let detector = &mut self.detector;
+        let limit = self.runner.profile.limits.line_bytes;
+        each_line(case, self.fixture, limit, |line| {
+            detector.run(line, &mut cache, alerts)
+        })
+    }
+
+    /// What the rules saw of the case's lines: all that matches, or what nearly does, the nearest first; and how many
+    /// there are beyond what is told.
+    fn views(
+        &self,
+        case: &Case,
+        rules: &[Arc<Rule>],
+        matching: bool,
+    ) -> Result<(Vec<NearView>, usize), Diagnostic> {
+        let (mut kept, mut seen) = (Vec::new(), 0);
+        for rule in rules {
+            let profile = Arc::clone(&self.runner.profile);
+            let Ok(mut explainer) = Explainer::new(Arc::clone(rule), profile) else {
+                continue;
+            };
+            let mut cache = self.runner.cache();
+            let limit = self.runner.profile.limits.line_bytes;
+            each_line(case, self.fixture, limit, |line| {
+                let Source::File { line: number, .. } = line.source else {
+                    return Ok(());
+                };
+                let views = explainer.explain(line, &mut cache)?;
+                let views = views.into_iter().filter(|view| view.holds == matching);
+                let before = kept.len();
+                kept.extend(views.map(|view| NearView {
+                    line: number,
+                    title: rule.attributes.title.clone(),
+                    view,
+                }));
+                seen += kept.len() - before;
+                if kept.len() > KEPT_MAX {
+                    kept.sort_by_key(|near| near.view.distance);
+                    kept.truncate(VIEWS_MAX);
+                }
+                Ok(())
+            })?;
+        }
+        kept.sort_by_key(|near| near.view.distance);
+        kept.truncate(VIEWS_MAX);
+        let left_out = seen - kept.len();
+        Ok((kept, left_out))
+    }
+}
+
+impl Runner {
+    /// An empty process cache: cases know nothing of each other.
+    fn cache(&self) -> ProcessCache {
+        ProcessCache::new(self.cache_bytes, self.cache_age_ms)
+    }
+}
+
+impl Wrong {
+    fn new(message: String) -> Self {
+        Self {
+            message,
+            ..Self::default()
+        }
+    }
+}
+
+/// How the lines of a case were read.
+enum Read {
+    /// So many, all of them events.
+    Lines(u64),
+    /// The first that is none.
+    Fault(u64, Fault),
+}
+
+/// Hands every line that is not blank to `run`, until one is no event.
+fn each_line(
+    case: &Case,
+    fixture: &Path,
+    limit: usize,
+    mut run: impl FnMut(&Line<'_>) -> Result<(), Fault>,
+) -> Result<Read, Diagnostic> {
+    let (mut number, mut events) = (0, 0);
+    let mut take = |bytes: &[u8], len: u64, file: &str| {
+        number += 1;
+        if len > limit as u64 {
+            return Some(Read::Fault(number, Fault::Oversize));
+        }
+        if bytes.trim_ascii().is_empty() {
+            return None;
+        }
+        events += 1;
+        let line = Line {
+            bytes,
+            origin: Origin {
+                host: case.host.as_deref().map(str::as_bytes),
+                scope: Some(b"test"),
+            },
+            source: Source::File { file, line: number },
+        };
+        let fault = run(&line).err()?;
+        Some(Read::Fault(number, fault))
+    };
+    match &case.events {
+        Events::Lines(lines) => {
+            let file = fixture.to_string_lossy();
+            for line in lines.text.split('\n') {
+                if let Some(fault) = take(line.as_bytes(), line.len() as u64, &file) {
+                    return Ok(fault);
+                }
+            }
+        }
+        Events::File(named) => {
+            let unreadable = |error: std::io::Error| Fixture::unreadable(named, &error.to_string());
+            let path = fixture.with_file_name(&*named.text);
+            let file = path.to_string_lossy();
+            let mut lines = Lines::open(&path, limit).map_err(unreadable)?;
+            loop {
+                let (bytes, len) = match lines.next().map_err(unreadable)? {
+                    Next::Line(bytes) => (bytes, bytes.len() as u64),
+                    Next::Oversize(start, len) => (start, len),
+                    Next::Drained => continue,
+                    Next::End => break,
+                };
+                if let Some(fault) = take(bytes, len, &file) {
+                    return Ok(fault);
+                }
+            }
+        }
+    }
+    Ok(Read::Lines(events))
+}
+
+/// What the last alert lacks, if no alert has all of `part`, which is JSON.
+fn missing_in_all(part: &str, alerts: &[Alert]) -> Option<String> {
+    let part: Value = serde_json::from_str(part).expect("it was written as JSON");
+    let mut last = None;
+    for alert in alerts {
+        let alert = serde_json::from_str(&alert.to_json()).expect("alerts are JSON");
+        last = Some(missing(&part, &alert, "alert")?);
+    }
+    last
+}
+
+/// What of `expected` is not in `actual`: maps by key, lists by element in any order, the rest by value.
+fn missing(expected: &Value, actual: &Value, path: &str) -> Option<String> {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            expected.iter().find_map(|(key, value)| {
+                let path = format!("{path}.{key}");
+                match actual.get(key) {
+                    Some(actual) => missing(value, actual, &path),
+                    None => Some(format!("{path} is absent")),
+                }
+            })
+        }
+        (Value::Array(expected), Value::Array(actual)) => expected.iter().find_map(|value| {
+            let found = actual.iter().any(|a| missing(value, a, path).is_none());
+            (!found).then(|| format!("{path} has no {value}"))
+        }),
+        _ => (expected != actual).then(|| format!("{path} is {actual}, not {expected}")),
+    }
+}
