@@ -18,20 +18,20 @@ pub(crate) const SEED: &str = r#"{"ID":"1626611363.720:348501","SYSCALL":{"PPID"
 const QUIET: &str = r#"{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","syscall":59,"arch":"0xc000003e","exe":"/usr/bin/ls"},"EXECVE":{"argc":1,"ARGV":["ls"]}}"#;
 
 /// A folder that goes away with the test.
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder for the test"))
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(&path, bytes).expect("a file for the test");
         path
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         let path = self.0.path().join(name);
         path.to_str().expect("UTF-8").to_owned()
     }
@@ -39,13 +39,13 @@ impl Folder {
 
 /// How a run ended, and what it printed.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn pythia(arguments: &[&str]) -> Command {
+pub(crate) fn pythia(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pythia"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PYTHIA_") {
@@ -67,7 +67,7 @@ fn ran(command: &mut Command) -> Ran {
     }
 }
 
-fn run(arguments: &[&str]) -> Ran {
+pub(crate) fn run(arguments: &[&str]) -> Ran {
     ran(&mut pythia(arguments))
 }
 
@@ -119,7 +119,7 @@ fn sums(err: &str) -> [u64; 4] {
 }
 
 /// What a terminal would act on, or what hides or turns text.
-fn steers(text: &str) -> bool {
+pub(crate) fn steers(text: &str) -> bool {
     text.chars().any(|c| {
         (c.is_control() && c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     })

@@ -1,6 +1,7 @@
 //! All tests of the whole program, in one binary.
 #![cfg(test)]
 
+mod authors;
 mod cli;
 mod docs;
 mod kafka;

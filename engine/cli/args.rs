@@ -7,7 +7,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::printing::Output;
 use console::settings::parse_duration;
-use detect::Options;
+use detect::{Options, view_name};
+use event::ViewKind;
 
 /// Central detection engine for Linux fleets: Laurel audit events, Sigma rules as one plan, alerts with context.
 #[derive(Debug, Parser)]
@@ -92,6 +93,12 @@ pub(crate) enum Command {
     /// Run the fixtures beside rules: each case that does not hold, and what its rule saw
     #[command(after_help = TEST_EXAMPLES)]
     Test(Test),
+    /// Make a rule and its fixture from a captured event
+    #[command(after_help = NEW_EXAMPLES)]
+    New(New),
+    /// The fields of each log source: where they come from, what becomes of them, an example
+    #[command(after_help = FIELDS_EXAMPLES)]
+    Fields(Fields),
     /// The configuration in force, and an example of it
     #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(Config),
@@ -213,6 +220,47 @@ Examples:
   pythia test rules/linux/reverse_shell/perl.yml --only socket
   pythia test rules/ --require-fixtures --junit target/rules.xml
   pythia test rules/ --output json | jq '.cases[] | select(.state == \"failed\")'";
+
+const NEW_EXAMPLES: &str = "The rule asks for what tells most about the event; other things that the event says stand beside it as
+comments. It matches its event at once; whether it should match more or less is the author's to say.
+
+Examples:
+  pythia new --event captured.jsonl
+  pythia new --event /var/log/laurel/audit.log:4711 --title 'Perl opens a socket' --out rules/linux/mine
+  grep 'nc -e' captured.jsonl | pythia new --event -";
+
+const FIELDS_EXAMPLES: &str = "Examples:
+  pythia fields process_creation
+  pythia fields auditd --output table | grep SYSCALL
+  pythia fields --output json | jq -r '.[] | select(.from | contains(\"SPAWNED_BY\")) | .field'";
+
+/// Log sources as rules name them.
+fn log_sources() -> PossibleValuesParser {
+    PossibleValuesParser::new(ViewKind::ALL.map(view_name))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The event: a file and the number of its line; without a number its first. `-` is stdin
+    #[arg(long, value_name = "FILE[:LINE]")]
+    pub(crate) event: PathBuf,
+    /// Title of the rule, from which its file is named; else made from the event
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Folder for the two files, made if need be
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Log source of the rule; else the first of these that sees the event, a rename before its file events
+    #[arg(long, value_name = "NAME", value_parser = log_sources())]
+    pub(crate) logsource: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fields {
+    /// Category or service; without it all
+    #[arg(value_name = "LOGSOURCE", value_parser = log_sources())]
+    pub(crate) logsource: Option<String>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {

@@ -9,7 +9,9 @@ mod demo;
 mod dlq;
 mod doctor;
 mod explained;
+mod fields;
 mod input;
+mod new;
 mod reload;
 mod rules;
 mod run;
@@ -81,6 +83,8 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Scan(scan) => scan::run(common, scan),
         Command::Check(check) => check::run(common, check),
         Command::Test(test) => test::run(common, test),
+        Command::New(new) => new::run(common, new),
+        Command::Fields(fields) => fields::run(common, fields),
         Command::Dlq(what) => dlq::run(common, what),
         Command::Topics(what) => topics::run(common, what),
         Command::Doctor(doctor) => doctor::run(common, doctor),

@@ -177,13 +177,17 @@ fn junit_case(result: &Outcome) -> String {
         return format!("{head}/>\n");
     };
     let message = xml(&wrong.message);
-    let text = xml(&failure(result, Paint::none()));
+    let text = xml_lines(&failure(result, Paint::none()));
     format!("{head}><failure message=\"{message}\">{text}</failure></testcase>\n")
 }
 
-/// The text within XML, for elements and for attributes in double quotes. What XML cannot hold has been escaped where
-/// it could steer a terminal; the rest becomes a question mark.
+/// The text of others within XML, for elements and for attributes in double quotes.
 fn xml(text: &str) -> String {
+    xml_lines(&escaped(text))
+}
+
+/// The same for lines in which the text of others has been escaped. What XML cannot hold is gone with that.
+fn xml_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -191,8 +195,7 @@ fn xml(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('?'),
+            '\u{fffe}' | '\u{ffff}' => out.push('?'),
             c => out.push(c),
         }
     }

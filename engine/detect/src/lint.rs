@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use event::{RecordClass, ViewKind};
-use sigma::{Code, Condition, Diagnostic, Place, Rule, SelectionIdx, Severity};
+use event::{RecordClass, ViewKind, known_fields};
+use sigma::{Code, Condition, Diagnostic, Place, Rule, SelectionIdx, Severity, did_you_mean};
 
 use crate::expression::Unfed;
 use crate::route::view_name;
@@ -34,7 +34,14 @@ pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Opt
         view_name(kind)
     );
     let help = "the rule runs, and the field counts as missing";
-    Some(diagnostic(&UNFED, rule, place, message, help))
+    let help = match cure(unfed, kind) {
+        Some(cure) => format!("{cure} As it stands, {help}"),
+        None => format!(
+            "{help}; `pythia fields {}` lists those that there are",
+            view_name(kind)
+        ),
+    };
+    Some(diagnostic(&UNFED, rule, place, message, &help))
 }
 
 /// The rule has no witness in views of this kind and these record types. `has_witness` says which of its
@@ -118,6 +125,22 @@ fn diagnostic(code: &Code, rule: &Rule, place: &Place, message: String, help: &s
         help: Some(help.to_owned()),
         rule: Some(rule.attributes.key().to_owned()),
     }
+}
+
+/// The field that was meant, if one of these is nearly one that there is.
+pub(crate) fn cure(unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<String> {
+    let known = known_fields(kind);
+    let mut names: BTreeSet<&str> = unfed.iter().map(|unfed| &*unfed.field).collect();
+    let only = names.len() == 1;
+    let mut cures = std::iter::from_fn(|| names.pop_first()).filter_map(|name| {
+        let cure = did_you_mean(name, known.iter().map(|field| &*field.name))?;
+        Some(if only {
+            cure
+        } else {
+            format!("`{name}`: {cure}")
+        })
+    });
+    cures.next()
 }
 
 /// Where the rule first reads a field that nothing feeds.

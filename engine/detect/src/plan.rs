@@ -626,7 +626,11 @@ fn why_constant(constant: bool, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Stri
                 .into()
         }
         [] => format!("it would {outcome}, whatever the event"),
-        fields => format!("it would {outcome}: nothing feeds {} in views of {}", fields.join(", "), view_name(kind)),
+        fields => {
+            let cure = lint::cure(unfed, kind).map_or_else(String::new, |cure| format!("; {cure}"));
+            let (fields, view) = (fields.join(", "), view_name(kind));
+            format!("it would {outcome}: nothing feeds {fields} in views of {view}{cure}")
+        }
     }
 }
 

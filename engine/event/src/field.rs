@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::known_fields;
 use crate::symbol::{Known, Symbol, Symbols};
 use crate::{RecordClass, ViewKind};
 
@@ -137,65 +138,6 @@ pub(crate) enum Mapped {
 
 impl Mapped {
     pub(crate) const COUNT: usize = Self::Host as usize + 1;
-
-    /// The field of this name in views of this kind.
-    fn find(kind: ViewKind, name: &str) -> Option<Self> {
-        let field = match name {
-            "Image" => Self::Image,
-            "CommandLine" => Self::CommandLine,
-            "CurrentDirectory" => Self::CurrentDirectory,
-            "ParentImage" => Self::ParentImage,
-            "ParentCommandLine" => Self::ParentCommandLine,
-            "User" => Self::User,
-            "LogonId" => Self::LogonId,
-            "ProcessId" => Self::ProcessId,
-            "ParentProcessId" => Self::ParentProcessId,
-            "ProcessGuid" => Self::ProcessGuid,
-            "ParentProcessGuid" => Self::ParentProcessGuid,
-            "Hashes" => Self::Hashes,
-            "sha256" => Self::Sha256,
-            "TargetFilename" => Self::TargetFilename,
-            "SourceFilename" => Self::SourceFilename,
-            "Initiated" => Self::Initiated,
-            "DestinationIp" => Self::DestinationIp,
-            "DestinationPort" => Self::DestinationPort,
-            "SourceIp" => Self::SourceIp,
-            "SourcePort" => Self::SourcePort,
-            "process.labels" => Self::ProcessLabels,
-            "host" => Self::Host,
-            _ => return None,
-        };
-        field.is_fed(kind).then_some(field)
-    }
-
-    fn is_fed(self, kind: ViewKind) -> bool {
-        match self {
-            Self::Image | Self::User | Self::ProcessLabels | Self::Host => true,
-            Self::CurrentDirectory
-            | Self::ParentImage
-            | Self::ParentCommandLine
-            | Self::LogonId
-            | Self::ProcessId
-            | Self::ParentProcessId
-            | Self::ProcessGuid
-            | Self::ParentProcessGuid
-            | Self::Hashes
-            | Self::Sha256 => kind == ViewKind::ProcessCreation,
-            Self::CommandLine => kind != ViewKind::NetworkConnection,
-            Self::TargetFilename => {
-                matches!(
-                    kind,
-                    ViewKind::FileEvent | ViewKind::FileDelete | ViewKind::FileRename
-                )
-            }
-            Self::SourceFilename => kind == ViewKind::FileRename,
-            Self::Initiated
-            | Self::DestinationIp
-            | Self::DestinationPort
-            | Self::SourceIp
-            | Self::SourcePort => kind == ViewKind::NetworkConnection,
-        }
-    }
 }
 
 /// What is read of record views.
@@ -312,7 +254,7 @@ impl Fields {
             ViewKind::Record => self.want_member(field),
             ViewKind::Native => self.want_path(field),
             _ => {
-                let mapped = Mapped::find(kind, field)?;
+                let mapped = known_fields::find(kind, field)?;
                 let slot = self.add(kind, field)?;
                 self.kinds[kind as usize].mapped[mapped as usize] = Some(slot);
                 Some(slot)

@@ -42,6 +42,7 @@ mod fill;
 #[cfg(test)]
 mod harness;
 mod index;
+mod known_fields;
 mod lineage;
 mod mapped;
 mod message;
@@ -64,6 +65,7 @@ mod view;
 pub use decode::{Counts, Decoder, Fault, Origin};
 pub use event::{Ancestor, Argument, Event, EventId, Flags, Parent, Process};
 pub use field::{Fields, Slot};
+pub use known_fields::{KnownField, is_known_field, known_fields};
 pub use process::ProcessCache;
 pub use profile::{Limits, Profile};
 pub use tape::{Children, Kind, Node, Span, Tape};

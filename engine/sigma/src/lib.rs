@@ -47,6 +47,7 @@ pub use rule::{
     Matcher, Part, Pattern, Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx,
     Status, TimePart,
 };
+pub use suggest::did_you_mean;
 
 use std::sync::Arc;
 

@@ -25,8 +25,9 @@ pub(crate) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean ...?` for the closest candidate.
-pub(crate) fn did_you_mean<'a>(
+/// `did you mean ...?` for the closest candidate, if it is close enough for a slip: one edit away, of words longer than
+/// five letters two, letters of either case being the same.
+pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

@@ -1,0 +1,470 @@
+//! The program as authors of rules meet it: their fixtures, the fields of a log source, a rule from an event.
+
+use std::fs;
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+use crate::cli::{Folder, Ran, pythia, run, steers};
+
+/// Runs with the folder as working directory, so that paths are the same everywhere.
+fn within(folder: &Folder, arguments: &[&str]) -> Ran {
+    let output = pythia(arguments)
+        .current_dir(folder.path("."))
+        .output()
+        .expect("pythia runs");
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        err: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
+
+/// Output without what the clock says.
+fn timeless(text: &str) -> String {
+    let line = |line: &str| match line.rsplit_once(" in ") {
+        Some((before, seconds)) if seconds.ends_with(" s") => before.to_owned(),
+        _ => match line.split_once(" time=\"") {
+            Some((before, _)) => before.to_owned() + ">",
+            None => line.to_owned(),
+        },
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32, out: &Expect, err: &Expect) {
+    out.assert_eq(&timeless(&ran.out));
+    err.assert_eq(&timeless(&ran.err));
+    assert_eq!(ran.code, Some(code));
+}
+
+const PERL: &str = "title: Perl opens a socket
+id: 7f7f6a5e-0f4b-4b2e-9a55-1f1f2ed5a001
+logsource: {product: linux, category: process_creation}
+detection:
+  perl: {Image|endswith: /perl}
+  socket: {CommandLine|contains: ['use Socket', 'IO::Socket', '-MSocket', sockaddr_in]}
+  filter: {ParentImage|endswith: /munin}
+  condition: perl and socket and not filter
+level: high
+";
+
+/// A program that starts, with these arguments as JSON strings.
+fn exec(arguments: &str) -> String {
+    let head = r#"{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exe":"/usr/bin/perl","SPAWNED_BY":{"exe":"/usr/sbin/munin"}},"EXECVE":{"ARGV":["#;
+    format!("{head}{arguments}]}}}}")
+}
+
+#[test]
+fn a_case_that_does_not_hold_tells_what_its_rule_saw() {
+    let folder = Folder::new();
+    folder.write("perl.yml", PERL);
+    let (plain, by_parent) = (
+        exec(r#""perl","-e","1""#),
+        exec(r#""perl","-e","use Socket""#),
+    );
+    let alert = by_parent.replace("munin", "bash");
+    folder.write(
+        "perl.test.yml",
+        format!(
+            "cases:
+  - name: holds
+    event: '{alert}'
+    expect: alert
+    alert: {{level: high, process: {{exe: /usr/bin/perl}}}}
+  - {{name: no socket, event: '{plain}', expect: alert}}
+  - {{name: by munin, event: '{by_parent}', expect: alert}}
+  - {{name: silent, event: '{alert}', expect: silent}}
+  - {{name: another level, event: '{alert}', expect: alert, alert: {{level: low}}}}
+  - {{name: no such view, event: '{{\"ID\":\"1700000000.123:1\"}}', expect: alert}}
+  - {{name: no event, event: '{{\"ID\":\"17', expect: silent}}
+"
+        ),
+    );
+    check(
+        &within(&folder, &["test", "--output", "table", "."]),
+        1,
+        &expect![[r#"
+            fail ./perl.test.yml:6: no socket
+                 rule: Perl opens a socket
+                 is to alert, and stays silent
+                 nearest: process_creation of line 1
+                   perl holds
+                   socket does not hold
+                     CommandLine: saw 'perl -e 1', wanted contains 'use Socket' or contains 'IO::Socket' or contains '-MSocket' or 1 more
+                   filter holds, and must not
+                     ParentImage: saw '/usr/sbin/munin', met endswith '/munin'
+
+            fail ./perl.test.yml:7: by munin
+                 rule: Perl opens a socket
+                 is to alert, and stays silent
+                 nearest: process_creation of line 1
+                   perl holds
+                   socket holds
+                   filter holds, and must not
+                     ParentImage: saw '/usr/sbin/munin', met endswith '/munin'
+
+            fail ./perl.test.yml:8: silent
+                 rule: Perl opens a socket
+                 is to stay silent, and alerts
+                 matches: process_creation of line 1
+                   perl holds
+                     Image: saw '/usr/bin/perl', met endswith '/perl'
+                   socket holds
+                     CommandLine: saw 'perl -e use Socket', met contains 'use Socket'
+                   filter does not hold, as it must
+                     ParentImage: saw '/usr/sbin/bash', wanted endswith '/munin'
+
+            fail ./perl.test.yml:9: another level
+                 rule: Perl opens a socket
+                 alert.level is "high", not "low"
+
+            fail ./perl.test.yml:10: no such view
+                 rule: Perl opens a socket
+                 is to alert, and stays silent: no line gives a view that the rule sees
+
+            fail ./perl.test.yml:11: no event
+                 rule: Perl opens a socket
+                 line 1 is no event: truncated
+
+            fail: 7 cases: 1 passed, 6 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+    let ran = within(&folder, &["test", "--output", "json", "perl.yml"]);
+    let report: Value = serde_json::from_str(&ran.out).expect("one document");
+    assert_eq!(report["totals"]["passed"], 1);
+    assert_eq!(report["totals"]["failed"], 6);
+    let near = &report["cases"][1]["views"][0];
+    assert_eq!(
+        (&near["event_line"], &near["distance"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(near["condition"]["and"][2]["not"]["selection"], "filter");
+    let item = &near["selections"][1]["items"][0];
+    assert_eq!(item["seen"][0]["value"], "perl -e 1");
+    assert_eq!(item["seen"][0]["path"], "EXECVE.ARGV");
+    assert_eq!(item["matchers"][0]["matcher"], "contains 'use Socket'");
+    assert_eq!(item["matchers"][0]["holds"], false);
+    // Into a pipe a case is a line, and people read the sum on stderr.
+    let ran = within(&folder, &["test", "perl.test.yml", "--only", "HOLDS"]);
+    assert_eq!(ran.code, Some(0));
+    let case: Value = serde_json::from_str(&ran.out).expect("one line");
+    assert_eq!(
+        (&case["name"], &case["state"]),
+        (&"holds".into(), &"passed".into())
+    );
+    expect![[r#"
+        ok: 1 case: 1 passed, 0 failed
+    "#]]
+    .assert_eq(&timeless(&ran.err));
+}
+
+#[test]
+fn mistakes_in_fixtures_have_places_and_leave_the_other_cases() {
+    let folder = Folder::new();
+    folder.write("perl.yml", PERL);
+    folder.write("alone.test.yml", "cases: []\n");
+    let alert = exec(r#""perl","-e","use Socket""#).replace("munin", "bash");
+    folder.write(
+        "perl.test.yml",
+        format!(
+            "cases:
+  - {{name: good, event: '{alert}', expect: alert}}
+  - {{name: bad, evnt: '{alert}', expect: alarm}}
+  - {{name: file, event_file: none.jsonl, expect: alert}}
+  - {{name: other, rule: Python, event: '{alert}', expect: alert}}
+"
+        ),
+    );
+    check(
+        &within(&folder, &["test", "--output", "table", "."]),
+        1,
+        &expect![[r#"
+            error[T006]: there is no rule file ./alone.yml
+             --> ./alone.test.yml:1:1
+              |
+            1 | cases: []
+              | ^
+              |
+              = help: call the fixture as its rule file is called, with `.test`
+
+            error[T003]: the case has no event
+             --> ./perl.test.yml:3:5
+              |
+            3 |   - {name: bad, evnt: '{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exe":"/usr/bin/perl","SPAWNED_BY":{"exe":"/usr/sbin/bash"}},"EXECVE":{"ARGV":["perl","-e","use Socket"]}}', expect: alarm}
+              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: write a line of Laurel below `event: |-`, or name a file of lines with `event_file`
+
+            error[T002]: there is no key `evnt`
+             --> ./perl.test.yml:3:17
+              |
+            3 |   - {name: bad, evnt: '{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exe":"/usr/bin/perl","SPAWNED_BY":{"exe":"/usr/sbin/bash"...
+              |                 ^^^^
+              |
+              = help: did you mean `event`?
+
+            error[T004]: `alarm` is nothing to expect
+             --> ./perl.test.yml:3:193
+              |
+            3 | ...sh"}},"EXECVE":{"ARGV":["perl","-e","use Socket"]}}', expect: alarm}
+              |                                                                  ^^^^^
+              |
+              = help: write `expect: alert` or `expect: silent`
+
+            error[T007]: none.jsonl cannot be read: No such file or directory (os error 2)
+             --> ./perl.test.yml:4:30
+              |
+            4 |   - {name: file, event_file: none.jsonl, expect: alert}
+              |                              ^^^^^^^^^^
+              |
+              = help: the path is relative to the fixture
+
+            error[T006]: the rule file has no rule `Python`
+             --> ./perl.test.yml:5:25
+              |
+            5 |   - {name: other, rule: Python, event: '{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exe":"/usr/bin/perl","SPAWNED_BY":{"exe"...
+              |                         ^^^^^^
+              |
+              = help: it has Perl opens a socket
+
+            fail: 1 case: 1 passed, 0 failed, 6 errors in rules and fixtures
+        "#]],
+        &expect![[r#""#]],
+    );
+    let ran = within(&folder, &["test", "--output", "json", "perl.yml"]);
+    let report: Value = serde_json::from_str(&ran.out).expect("one document");
+    let codes = report["diagnostics"].as_array().expect("a list");
+    let codes: Vec<&Value> = codes.iter().map(|d| &d["code"]).collect();
+    assert_eq!(codes, ["T003", "T002", "T004", "T007", "T006"]);
+}
+
+#[test]
+fn a_rule_that_does_not_run_fails_its_cases_and_says_why() {
+    let folder = Folder::new();
+    let event = exec(r#""perl""#);
+    let case = format!("cases: [{{name: a, event: '{event}', expect: silent}}]\n");
+    folder.write(
+        "broken.yml",
+        PERL.replace("condition: perl", "condition: prl"),
+    );
+    folder.write("broken.test.yml", &case);
+    folder.write("sshd.yml", "title: B\nlogsource: {product: linux, service: sshd}\ndetection: {a: {b: c}, condition: a}\n");
+    folder.write("sshd.test.yml", &case);
+    check(
+        &within(&folder, &["test", "--output", "table", "."]),
+        1,
+        &expect![[r#"
+            error[R052]: there is no selection `prl`
+             --> ./broken.yml:8:14
+              |
+            8 |   condition: prl and socket and not filter
+              |              ^^^
+              |
+              = help: did you mean `perl`?
+
+            fail ./broken.test.yml:1: a
+                 no rule of the file loads
+
+            fail ./sshd.test.yml:1: a
+                 the rule does not run: B: no view feeds product linux, service sshd: audit events do not hold it
+
+            fail: 2 cases: 0 passed, 2 failed, 1 error in rules and fixtures
+        "#]],
+        &expect![[r#""#]],
+    );
+}
+
+#[test]
+fn rules_without_a_fixture_are_told_and_can_be_forbidden() {
+    let folder = Folder::new();
+    folder.write("perl.yml", PERL);
+    let event = exec(r#""perl""#);
+    folder.write(
+        "perl.test.yml",
+        format!("cases: [{{name: a, event: '{event}', expect: silent}}]\n"),
+    );
+    folder.write("b.yml", PERL.replace("a001", "a002").replace("Perl", "B"));
+    check(
+        &within(&folder, &["test", "--output", "table", "."]),
+        0,
+        &expect![[r#"
+            1 rule without a fixture; -v lists them
+            ok: 1 case: 1 passed, 0 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+    check(
+        &within(
+            &folder,
+            &["test", "--output", "table", ".", "--require-fixtures"],
+        ),
+        1,
+        &expect![[r#"
+            1 rule without a fixture:
+              ./b.yml
+            fail: 1 case: 1 passed, 0 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+    check(
+        &within(&folder, &["test", "b.yml"]),
+        2,
+        &expect![[r#""#]],
+        &expect![[r#"
+            error: there is no fixture (.test.yml) beside these rules
+        "#]],
+    );
+    check(
+        &within(&folder, &["test", ".", "--only", "nothing"]),
+        2,
+        &expect![[r#""#]],
+        &expect![[r#"
+            error: no case is of that name
+        "#]],
+    );
+    check(
+        &within(&folder, &["test"]),
+        2,
+        &expect![[r#""#]],
+        &expect![[r#"
+            error: name the folder or the file of the rules: `pythia test rules/`
+        "#]],
+    );
+}
+
+#[test]
+fn a_case_may_name_a_recording_and_one_of_several_rules() {
+    let folder = Folder::new();
+    let fleet = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/fleet.jsonl.zst");
+    fs::copy(fleet, folder.path("fleet.jsonl.zst")).expect("a copy");
+    let rule = |title: &str, detection: &str| {
+        format!(
+            "title: {title}\nlogsource: {{product: linux, category: process_creation}}\ndetection: {detection}\n"
+        )
+    };
+    let rules = [
+        rule(
+            "By monitor.sh",
+            "{a: {ParentCommandLine|contains: /opt/ops/monitor.sh}, condition: a}",
+        ),
+        rule(
+            "Never",
+            "{a: {Image: /no/such}, b: {User: monitor}, condition: a and b}",
+        ),
+    ];
+    folder.write("two.yml", rules.join("---\n"));
+    folder.write(
+        "two.test.yml",
+        "cases:
+  - {name: parents are known, rule: By monitor.sh, event_file: fleet.jsonl.zst, expect: alert, alert: {host: web-01}, host: web-01}
+  - {name: never, rule: Never, event_file: fleet.jsonl.zst, expect: silent}
+  - {name: any, event_file: fleet.jsonl.zst, expect: alert}
+  - {name: never either, rule: Never, event_file: fleet.jsonl.zst, expect: alert}
+",
+    );
+    check(
+        &within(&folder, &["test", "--output", "table", "two.yml"]),
+        1,
+        &expect![[r#"
+            fail two.test.yml:5: never either
+                 rule: Never
+                 is to alert, and stays silent
+                 nearest: process_creation of line 1
+                   a does not hold
+                     Image: saw '/usr/bin/bash', '/bin/bash', wanted is '/no/such'
+                   b holds
+                 next: process_creation of line 2
+                   a does not hold
+                     Image: saw '/usr/bin/dash', '/usr/bin/sh', wanted is '/no/such'
+                   b holds
+                 next: process_creation of line 20
+                   a does not hold
+                     Image: saw '/usr/bin/ss', wanted is '/no/such'
+                   b holds
+                 and 1345 views more
+
+            fail: 4 cases: 3 passed, 1 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+}
+
+#[test]
+fn junit_is_written_and_hostile_names_are_harmless() {
+    let folder = Folder::new();
+    folder.write("perl.yml", PERL);
+    folder.write("b.yml", PERL.replace("a001", "a002").replace("Perl", "B"));
+    let event = exec(r#""perl","%1b[31m\u202e","<&>""#);
+    folder.write(
+        "perl.test.yml",
+        format!(
+            "cases:
+  - {{name: \"<b>&\\\"\\e[31m\\u202e\", event: '{event}', expect: alert}}
+  - {{name: good, event: '{event}', expect: silent}}
+  - {{name: bad, expect: silent}}
+"
+        ),
+    );
+    let ran = within(
+        &folder,
+        &[
+            "test",
+            ".",
+            "--output",
+            "table",
+            "--junit",
+            "out.xml",
+            "--require-fixtures",
+        ],
+    );
+    assert_eq!(ran.code, Some(1));
+    assert!(!steers(&ran.out) && !steers(&ran.err), "{ran:?}");
+    let xml = fs::read_to_string(folder.path("out.xml")).expect("it is written");
+    assert!(!steers(&xml), "{xml}");
+    expect![[r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="pythia test">
+          <testsuite name="./perl.yml" tests="2" failures="1" errors="0">
+            <testcase classname="Perl opens a socket" name="&lt;b&gt;&amp;&quot;\u{1b}[31m\u{202e}" file="./perl.test.yml" line="2"><failure message="is to alert, and stays silent">fail ./perl.test.yml:2: &lt;b&gt;&amp;&quot;\u{1b}[31m\u{202e}
+             rule: Perl opens a socket
+             is to alert, and stays silent
+             nearest: process_creation of line 1
+               perl holds
+               socket does not hold
+                 CommandLine: saw 'perl \u{1b}[31m\u{202e} &lt;&amp;&gt;', wanted contains 'use Socket' or contains 'IO::Socket' or contains '-MSocket' or 1 more
+               filter holds, and must not
+                 ParentImage: saw '/usr/sbin/munin', met endswith '/munin'
+
+        </failure></testcase>
+            <testcase classname="Perl opens a socket" name="good" file="./perl.test.yml" line="3"/>
+          </testsuite>
+          <testsuite name="./perl.test.yml" tests="1" failures="0" errors="1">
+            <testcase classname="./perl.test.yml" name="4:5"><error message="T003: the case has no event"/></testcase>
+          </testsuite>
+          <testsuite name="./b.yml" tests="1" failures="1" errors="0">
+            <testcase classname="./b.yml" name="fixture"><failure message="there is no fixture"/></testcase>
+          </testsuite>
+        </testsuites>
+    "#]].assert_eq(&timeless(&xml));
+    let ran = within(&folder, &["test", ".", "--junit", "no/such/out.xml"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.err);
+}
+
+#[test]
+fn starter_rules_pass_from_any_place_that_names_them() {
+    for path in [
+        "rules",
+        "rules/linux/reverse_shell/perl.yml",
+        "rules/linux/reverse_shell/perl.test.yml",
+    ] {
+        let ran = run(&["test", "--output", "table", "-q", path]);
+        assert_eq!(
+            (ran.code, &*ran.out, &*ran.err),
+            (Some(0), "", ""),
+            "{path}"
+        );
+    }
+}
