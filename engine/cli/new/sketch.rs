@@ -11,6 +11,9 @@ const VALUE_MAX: usize = 60;
 /// Longest value that is suggested, in characters; a longer one is left out.
 const SUGGESTED_MAX: usize = 200;
 
+/// Most things that are suggested of an event without a call.
+const SUGGESTIONS_MAX: usize = 6;
+
 /// The log sources that an event is tried for, in this order. A rename is a file event and a deletion as well.
 const TRIED: [ViewKind; 7] = [
     ViewKind::ProcessCreation,
@@ -82,6 +85,9 @@ impl Sketch {
             for field in known_fields(kind) {
                 fields.want(kind, &field.name);
             }
+        }
+        for name in members() {
+            fields.want(ViewKind::Native, &name);
         }
         let fields = Arc::new(fields);
         let mut decoder = Decoder::new(Arc::clone(profile), Arc::clone(&fields));
@@ -289,16 +295,27 @@ impl Sketch {
         self.suggest_all(view, &FURTHER);
     }
 
-    /// Of an event without a call: the first members of its records that say anything.
+    /// Of an event without a call: what its records say happened, else anything that they say.
     fn members(&mut self, view: &Seen<'_>) {
-        let names = known_fields(ViewKind::Native).into_iter();
-        let names = names.filter(|field| !matches!(&*field.name, "ID" | "NODE" | "host"));
-        let members = names.filter_map(|field| Some((view.first(&field.name)?, field.name)));
-        for (number, (value, name)) in members.take(6).enumerate() {
-            if number < 2 {
-                self.ask(&name, &start(&value));
+        let is_telling = |name: &String| {
+            name.rsplit('.')
+                .next()
+                .is_some_and(|n| TELLING.contains(&n))
+        };
+        let (telling, further): (Vec<String>, Vec<String>) = members().partition(is_telling);
+        for name in &telling {
+            if let Some(value) = view.first(name) {
+                self.ask(name, &value);
+            }
+        }
+        let said = further
+            .iter()
+            .filter_map(|name| Some((name, view.first(name)?)));
+        for (name, value) in said.take(SUGGESTIONS_MAX) {
+            if self.asked.is_empty() {
+                self.ask(name, &value);
             } else {
-                self.suggest(&name, &value);
+                self.suggest(name, &value);
             }
         }
     }
@@ -334,6 +351,17 @@ impl Sketch {
             }
         }
     }
+}
+
+/// Members of records by their paths in the native view, under every type of record that has them.
+fn members() -> impl Iterator<Item = String> {
+    known_fields(ViewKind::Native)
+        .into_iter()
+        .flat_map(|field| {
+            let member = field.name.split_once('.').map(|(_, rest)| rest.to_owned());
+            let records = field.records.iter();
+            records.filter_map(move |record| Some(format!("{record}.{}", member.as_ref()?)))
+        })
 }
 
 /// A view that a rule is made of.
