@@ -1,4 +1,5 @@
 //! The program as authors of rules meet it: their fixtures, the fields of a log source, a rule from an event.
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 use std::fs;
 
@@ -525,7 +526,8 @@ fn a_captured_event_becomes_a_rule_that_loads_without_a_remark_and_passes() {
         falsepositives:
             - Unknown
         level: medium
-    "#]].assert_eq(&(lines.join("\n") + "\n"));
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
     expect![[r#"
         cases:
           - name: 'captured at a.jsonl:3'
@@ -551,9 +553,14 @@ fn a_captured_event_becomes_a_rule_that_loads_without_a_remark_and_passes() {
         &folder,
         &["new", "--event", "a.jsonl:3", "--out", "my/rules"],
     );
-    check(&ran, 2, &expect![[r#""#]], &expect![[r#"
+    check(
+        &ran,
+        2,
+        &expect![[r#""#]],
+        &expect![[r#"
         error: my/rules/execution_of_perl.test.yml exists; give another --title or --out
-    "#]]);
+    "#]],
+    );
     assert!(!std::path::Path::new(&folder.path("my/rules/execution_of_perl.yml")).exists());
     // Each has an id of its own.
     let told = |title: &str| -> Value {

@@ -33,29 +33,33 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 fn shell(command: &str) -> Output {
+    shell_in(root(), command)
+}
+
+fn shell_in(folder: &Path, command: &str) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_pythia"));
-    let folder = program
+    let programs = program
         .parent()
         .expect("the program lies in a folder")
         .display()
         .to_string();
-    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
     shell
         .args(["-c", command])
-        .current_dir(root())
+        .current_dir(folder)
         .env("PATH", path)
         .env("NO_COLOR", "1");
     shell.output().expect("sh runs")
 }
 
-/// Every `$ command` of a `console` block runs and prints the lines below it; `...` stands for any lines.
-fn run_console_blocks(name: &str) -> usize {
+/// Every `$ command` of a `console` block runs in this folder and prints the lines below it; `...` stands for any lines.
+fn run_console_blocks(name: &str, folder: &Path) -> usize {
     let mut commands = 0;
     for block in blocks(&read(name), "console") {
         for part in block.split("$ ").skip(1) {
             let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
-            let output = shell(command);
+            let output = shell_in(folder, command);
             let printed = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
             assert!(
@@ -81,7 +85,26 @@ fn run_console_blocks(name: &str) -> usize {
 
 #[test]
 fn console_blocks_of_the_readme_run() {
-    assert!(run_console_blocks("README.md") > 2);
+    assert!(run_console_blocks("README.md", root()) > 2);
+}
+
+/// The page begins with two captured events: a shell handed out by ncat, and a port that nc looks at.
+#[test]
+fn console_blocks_of_the_page_on_testing_rules_run() {
+    let fleet = fs::read(root().join("tests/data/fleet.jsonl.zst")).expect("a recording");
+    let fleet = zstd::decode_all(&fleet[..]).expect("zstd");
+    let fleet = String::from_utf8(fleet).expect("UTF-8");
+    let starts = |program: &str| {
+        let mut lines = fleet.lines();
+        let found = lines.find(|line| line.contains(&format!("\"EXECVE\":{{{program}")));
+        found.expect("it was recorded").to_owned() + "\n"
+    };
+    let ncat = starts(r#""argc":5,"ARGV":["ncat""#);
+    let nc = starts(r#""argc":4,"ARGV":["nc","-z""#);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("captured.jsonl"), ncat).expect("a file");
+    fs::write(folder.path().join("near-miss.jsonl"), nc).expect("a file");
+    assert!(run_console_blocks("docs/testing-rules.md", folder.path()) > 6);
 }
 
 #[test]

@@ -273,7 +273,7 @@ pub(crate) struct Test {
     /// Exit with 1 if a rule has no fixture
     #[arg(long)]
     pub(crate) require_fixtures: bool,
-    /// Write the results to this file in the form of JUnit
+    /// Write the results to this file in `JUnit`'s form
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 }

@@ -1,13 +1,16 @@
 //! `pythia fields`: what rules of a log source can ask for, where it comes from, an example of each.
 
 use anyhow::Result;
-use console::printing::{Output, Paint, out, out_json, table};
+use console::printing::{Output, Paint, escaped, out, out_json, shortened, table};
 use detect::view_name;
 use event::{KnownField, ViewKind, known_fields};
 use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::args::{Common, Fields};
+
+/// Longest example shown, in characters.
+const EXAMPLE: usize = 30;
 
 pub(crate) fn run(common: &Common, fields: &Fields) -> Result<Exit> {
     let asked = |kind: &ViewKind| {
@@ -26,7 +29,8 @@ pub(crate) fn run(common: &Common, fields: &Fields) -> Result<Exit> {
         }
         Output::Jsonl => {
             let lines = kinds.into_iter().flat_map(json_of);
-            out_json(&lines.map(|line| format!("{line}\n")).collect::<String>())?
+            let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+            out_json(&(lines.join("\n") + "\n"))?
         }
     };
     Ok(Exit::Ok)
@@ -62,7 +66,7 @@ fn text(kind: ViewKind) -> String {
         header.insert(1, "record");
     }
     let row = |field: KnownField| {
-        let example = field.example.escape_debug().to_string();
+        let example = shortened(&escaped(field.example), EXAMPLE);
         let mut row = vec![field.name.into_owned(), example];
         row.extend([field.source.into_owned(), field.note.to_owned()]);
         if kind == ViewKind::Record {

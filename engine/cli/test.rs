@@ -183,6 +183,12 @@ struct Outcome {
     wrong: Option<Wrong>,
 }
 
+/// A mistake in a fixture: its case can be neither right nor wrong.
+type Mistake = Box<Diagnostic>;
+
+/// The title of a case's rule, where it is about one, and what is wrong.
+type Verdict = (Option<String>, Option<Wrong>);
+
 /// Why a case does not hold.
 #[derive(Default)]
 struct Wrong {
@@ -255,7 +261,7 @@ impl Report {
                 continue;
             }
             match suite.case(&case) {
-                Err(diagnostic) => self.diagnostics.push(diagnostic),
+                Err(diagnostic) => self.diagnostics.push(*diagnostic),
                 Ok((title, wrong)) => self.results.push(Outcome {
                     case,
                     rule_file: rule_file.clone(),
@@ -306,8 +312,8 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// Runs one case: the title of its rule, and what is wrong. A mistake in the fixture is an error.
-    fn case(&mut self, case: &Case) -> Result<(Option<String>, Option<Wrong>), Diagnostic> {
+    /// Runs one case.
+    fn case(&mut self, case: &Case) -> Result<Verdict, Mistake> {
         let meant: Vec<Arc<Rule>> = match &case.rule {
             None => self.rules.clone(),
             Some(named) => {
@@ -320,7 +326,8 @@ impl<'a> Suite<'a> {
                 let meant: Vec<_> = self.rules.iter().filter(is_meant).cloned().collect();
                 if meant.is_empty() && self.idle.is_empty() {
                     let titles = self.rules.iter().map(|rule| &*rule.attributes.title);
-                    return Err(Fixture::no_such_rule(named, &titles.collect::<Vec<_>>()));
+                    let titles: Vec<&str> = titles.collect();
+                    return Err(Fixture::no_such_rule(named, &titles).into());
                 }
                 meant
             }
@@ -386,7 +393,7 @@ impl<'a> Suite<'a> {
     }
 
     /// All alerts of the case's lines.
-    fn alerts(&mut self, case: &Case, alerts: &mut Vec<Alert>) -> Result<Read, Diagnostic> {
+    fn alerts(&mut self, case: &Case, alerts: &mut Vec<Alert>) -> Result<Read, Mistake> {
         let mut cache = self.runner.cache();
         let detector = &mut self.detector;
         let limit = self.runner.profile.limits.line_bytes;
@@ -402,7 +409,7 @@ impl<'a> Suite<'a> {
         case: &Case,
         rules: &[Arc<Rule>],
         matching: bool,
-    ) -> Result<(Vec<NearView>, usize), Diagnostic> {
+    ) -> Result<(Vec<NearView>, usize), Mistake> {
         let (mut kept, mut seen) = (Vec::new(), 0);
         for rule in rules {
             let profile = Arc::clone(&self.runner.profile);
@@ -468,7 +475,7 @@ fn each_line(
     fixture: &Path,
     limit: usize,
     mut run: impl FnMut(&Line<'_>) -> Result<(), Fault>,
-) -> Result<Read, Diagnostic> {
+) -> Result<Read, Mistake> {
     let (mut number, mut events) = (0, 0);
     let mut take = |bytes: &[u8], len: u64, file: &str| {
         number += 1;
@@ -500,7 +507,9 @@ fn each_line(
             }
         }
         Events::File(named) => {
-            let unreadable = |error: std::io::Error| Fixture::unreadable(named, &error.to_string());
+            let unreadable = |error: std::io::Error| -> Mistake {
+                Fixture::unreadable(named, &error.to_string()).into()
+            };
             let path = fixture.with_file_name(&*named.text);
             let file = path.to_string_lossy();
             let mut lines = Lines::open(&path, limit).map_err(unreadable)?;

@@ -182,7 +182,9 @@ impl Sketch {
             .map(|option| format!(" {option}"));
         pieces.extend(option.as_deref().map(start));
         let word = own.iter().filter(|argument| !is_option(argument));
-        let word = word.max_by_key(|argument| argument.len());
+        // Names tell more than addresses and numbers do.
+        let letters = |word: &String| word.chars().any(char::is_alphabetic);
+        let word = word.max_by_key(|word| (letters(word), word.len()));
         pieces.extend(word.filter(|word| word.len() > 1).map(|word| start(word)));
         if self.asked.is_empty() && pieces.is_empty() {
             pieces.extend(arguments.first().map(|name| start(name)));

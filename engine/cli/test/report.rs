@@ -1,4 +1,4 @@
-//! What `pythia test` says: for people, as JSON, as JUnit.
+//! What `pythia test` says: for people, as JSON, as `JUnit`.
 
 use std::fs;
 
