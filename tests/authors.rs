@@ -123,7 +123,7 @@ fn a_case_that_does_not_hold_tells_what_its_rule_saw() {
 
             fail ./perl.test.yml:10: no such view
                  rule: Perl opens a socket
-                 is to alert, and stays silent: no line gives a view that the rule sees
+                 is to alert, and stays silent: its log source sees none of this; others do: laurel
 
             fail ./perl.test.yml:11: no event
                  rule: Perl opens a socket
@@ -678,37 +678,73 @@ fn a_misspelt_field_is_compared_with_those_that_there_are() {
             "{a: {OriginalFileName: sh}, b: {User: root}, condition: a or b}",
         ),
     );
+    let of_service = |service: &str, detection: &str| {
+        rule(service, detection)
+            .replace("category: process_creation", &format!("service: {service}"))
+    };
+    folder.write(
+        "d.yml",
+        of_service(
+            "auditd",
+            "{a: {type: PATH, nametyp: CREATE, a12: x, AVC.denied: x}, condition: a}",
+        ),
+    );
+    folder.write(
+        "e.yml",
+        of_service(
+            "laurel",
+            "{a: {SYSCALL.key: x, SYSCAL.exe: x, AVC.denied: x, USER_AUTH.msg.acct: x}, condition: a}",
+        ),
+    );
     let ran = within(&folder, &["check", "--output", "table", "."]);
     check(
         &ran,
         0,
         &expect![[r#"
-        warning[P001]: nothing feeds `image` in views of process_creation
-         --> ./b.yml:3:17
-          |
-        3 | detection: {a: {image|endswith: /sh}, b: {User: root}, condition: a or b}
-          |                 ^^^^^^^^^^^^^^
-          |
-          = help: did you mean `Image`? As it stands, the rule runs, and the field counts as missing
+            warning[P001]: nothing feeds `image` in views of process_creation
+             --> ./b.yml:3:17
+              |
+            3 | detection: {a: {image|endswith: /sh}, b: {User: root}, condition: a or b}
+              |                 ^^^^^^^^^^^^^^
+              |
+              = help: did you mean `Image`? As it stands, the rule runs, and the field counts as missing
 
-        warning[P001]: nothing feeds `OriginalFileName` in views of process_creation
-         --> ./c.yml:3:17
-          |
-        3 | detection: {a: {OriginalFileName: sh}, b: {User: root}, condition: a or b}
-          |                 ^^^^^^^^^^^^^^^^
-          |
-          = help: the rule runs, and the field counts as missing; `pythia fields process_creation` lists those that there are
+            warning[P001]: nothing feeds `OriginalFileName` in views of process_creation
+             --> ./c.yml:3:17
+              |
+            3 | detection: {a: {OriginalFileName: sh}, b: {User: root}, condition: a or b}
+              |                 ^^^^^^^^^^^^^^^^
+              |
+              = help: the rule runs, and the field counts as missing; `pythia fields process_creation` lists those that there are
 
-        Not running
-          ./a.yml:3:17: A: it would never match: nothing feeds `Imge` in views of process_creation; did you mean `Image`?
+            warning[P003]: no record is known to have `nametyp`
+             --> ./d.yml:3:29
+              |
+            3 | detection: {a: {type: PATH, nametyp: CREATE, a12: x, AVC.denied: x}, condition: a}
+              |                             ^^^^^^^
+              |
+              = help: did you mean `nametype`?
 
-        Running
-          process_creation: 2 rules
+            warning[P003]: no record is known to have `SYSCAL.exe`
+             --> ./e.yml:3:33
+              |
+            3 | detection: {a: {SYSCALL.key: x, SYSCAL.exe: x, AVC.denied: x, USER_AUTH.msg.acct: x}, condition: a}
+              |                                 ^^^^^^^^^^
+              |
+              = help: did you mean `SYSCALL.exe`?
 
-        3 files: 3 rules loaded, 0 failed to load; 0 errors, 2 warnings
-        2 running, 1 not running
-        product linux: 3 rules, 3 routed, 2 running, 1 listed as not running
-    "#]],
+            Not running
+              ./a.yml:3:17: A: it would never match: nothing feeds `Imge` in views of process_creation; did you mean `Image`?
+
+            Running
+              auditd: 1 rule
+              laurel: 1 rule
+              process_creation: 2 rules
+
+            5 files: 5 rules loaded, 0 failed to load; 0 errors, 4 warnings
+            4 running, 1 not running
+            product linux: 5 rules, 5 routed, 4 running, 1 listed as not running
+        "#]],
         &expect![[r#""#]],
     );
 }

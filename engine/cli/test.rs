@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use detect::{Alert, Detector, ExplainedView, Explainer, Limits, Line, Options, Plan, Source};
-use event::{Fault, Origin, ProcessCache, Profile};
+use detect::{
+    Alert, Detector, ExplainedView, Explainer, Limits, Line, Options, Plan, Source, view_name,
+};
+use event::{Decoder, Fault, Fields, Origin, ProcessCache, Profile, ViewKind};
 use serde_json::Value;
 use sigma::{Case, Diagnostic, Events, Expect, Fixture, Rule, Severity, SourceFile};
 
@@ -295,10 +297,12 @@ impl<'a> Suite<'a> {
         let running = rules.compiled.plan.rules().iter();
         let running: Vec<Arc<Rule>> = running.filter(|rule| own(rule)).cloned().collect();
         let idle = rules.compiled.not_running.iter();
-        let plan = Plan::compile_with(
-            running.iter().map(|rule| (**rule).clone()).collect(),
-            runner.options,
-        );
+        // A case asks what a rule matches, also of one that only feeds a correlation.
+        let alerting = |rule: &Arc<Rule>| Rule {
+            alerts: true,
+            ..(**rule).clone()
+        };
+        let plan = Plan::compile_with(running.iter().map(alerting).collect(), runner.options);
         Self {
             runner,
             fixture,
@@ -378,9 +382,9 @@ impl<'a> Suite<'a> {
         };
         let is_silent = case.expect == Expect::Silent;
         let (views, left_out) = self.views(case, &meant, is_silent)?;
-        let views_missing = views.is_empty() && !is_silent;
-        let message = if views_missing {
-            format!("{message}: no line gives a view that the rule sees")
+        let message = if views.is_empty() && !is_silent {
+            let seen = self.log_sources(case)?.join(", ");
+            format!("{message}: its log source sees none of this; others do: {seen}")
         } else {
             message
         };
@@ -400,6 +404,29 @@ impl<'a> Suite<'a> {
         each_line(case, self.fixture, limit, |line| {
             detector.run(line, &mut cache, alerts)
         })
+    }
+
+    /// The log sources that see something of the case's lines.
+    fn log_sources(&self, case: &Case) -> Result<Vec<&'static str>, Mistake> {
+        let mut fields = Fields::default();
+        for kind in ViewKind::ALL {
+            fields.want_view(kind);
+        }
+        let profile = Arc::clone(&self.runner.profile);
+        let limit = profile.limits.line_bytes;
+        let mut decoder = Decoder::new(profile, Arc::new(fields));
+        let mut cache = self.runner.cache();
+        let mut seen = [false; ViewKind::ALL.len()];
+        each_line(case, self.fixture, limit, |line| {
+            let event = decoder.decode(line.bytes, &line.origin, &mut cache)?;
+            for view in event.views() {
+                seen[view.kind as usize] = true;
+            }
+            Ok(())
+        })?;
+        let kinds = ViewKind::ALL.into_iter();
+        let seen = kinds.filter(|kind| seen[*kind as usize]);
+        Ok(seen.map(view_name).collect())
     }
 
     /// What the rules saw of the case's lines: all that matches, or what nearly does, the nearest first; and how many

@@ -1,9 +1,11 @@
 //! Warnings on rules that run: what of them never matches, and what makes them costly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use event::{RecordClass, ViewKind, known_fields};
-use sigma::{Code, Condition, Diagnostic, Place, Rule, SelectionIdx, Severity, did_you_mean};
+use event::{RecordClass, ViewKind, is_known_field, known_fields};
+use sigma::{
+    Code, Condition, Diagnostic, Field, Place, Rule, Search, SelectionIdx, Severity, did_you_mean,
+};
 
 use crate::expression::Unfed;
 use crate::route::view_name;
@@ -22,8 +24,15 @@ const NO_WITNESS: Code = Code {
     explanation: "A rule may match where none of its literals stands; it is verified on every view of its log source",
 };
 
+const MISSPELT: Code = Code {
+    code: "P003",
+    name: "misspelt-field",
+    severity: Severity::Warning,
+    explanation: "A rule reads a member of audit records that Laurel is not known to write, and nearly one that it does",
+};
+
 /// Every code that compiling can report.
-pub static CODES: &[Code] = &[UNFED, NO_WITNESS];
+pub static CODES: &[Code] = &[UNFED, NO_WITNESS, MISSPELT];
 
 /// The rule reads fields that nothing feeds; `None` if there are none.
 pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<Diagnostic> {
@@ -42,6 +51,49 @@ pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Opt
         ),
     };
     Some(diagnostic(&UNFED, rule, place, message, &help))
+}
+
+/// Members that the rule reads and that are nearly ones that there are. Of records any member may be asked for, so that
+/// one that is like no other may well exist.
+pub(crate) fn misspelt(rule: &Rule, kind: ViewKind) -> Vec<Diagnostic> {
+    if !matches!(kind, ViewKind::Record | ViewKind::Native) {
+        return Vec::new();
+    }
+    let mut read = BTreeMap::new();
+    for selection in &rule.detection.selections {
+        read_by(&selection.search, &mut read);
+    }
+    read.retain(|name, _| !is_known_field(kind, name) && !is_argument(name));
+    if read.is_empty() {
+        return Vec::new();
+    }
+    let known = known_fields(kind);
+    let fault = |(name, place): (&str, &Place)| {
+        let cure = did_you_mean(name, known.iter().map(|field| &*field.name))?;
+        let message = format!("no record is known to have `{name}`");
+        Some(diagnostic(&MISSPELT, rule, place, message, &cure))
+    };
+    read.into_iter().filter_map(fault).collect()
+}
+
+/// The fields that a search reads, each with its first place.
+fn read_by<'r>(search: &'r Search, read: &mut BTreeMap<&'r str, &'r Place>) {
+    match search {
+        Search::Any(searches) => searches.iter().for_each(|search| read_by(search, read)),
+        Search::Map(items) => {
+            for item in items {
+                if let Field::Named(name) = &item.field {
+                    read.entry(name).or_insert(&item.place);
+                }
+            }
+        }
+    }
+}
+
+/// `a4`: an argument of a program, of which there may be any number.
+fn is_argument(name: &str) -> bool {
+    let digits = name.strip_prefix('a').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// The rule has no witness in views of this kind and these record types. `has_witness` says which of its

@@ -571,8 +571,9 @@ impl Compiler {
             let has_witness = |selection: SelectionIdx| selection_has_witness[selection.0 as usize];
             lint::no_witness(rule, kind, &without_witness, &has_witness)
         });
-        let unfed = lint::unfed(rule, &unfed, kind);
-        Ok(unfed.into_iter().chain(costly).collect())
+        let unfed = lint::unfed(rule, &unfed, kind).into_iter();
+        let misspelt = lint::misspelt(rule, kind);
+        Ok(unfed.chain(misspelt).chain(costly).collect())
     }
 
     fn finish(mut self) -> Plan {
