@@ -78,6 +78,7 @@ fn a_case_that_does_not_hold_tells_what_its_rule_saw() {
   - {{name: by munin, event: '{by_parent}', expect: alert}}
   - {{name: silent, event: '{alert}', expect: silent}}
   - {{name: another level, event: '{alert}', expect: alert, alert: {{level: low}}}}
+  - {{name: no such number, event: '{alert}', expect: alert, alert: {{process: {{pid: 1e999}}}}}}
   - {{name: no such view, event: '{{\"ID\":\"1700000000.123:1\"}}', expect: alert}}
   - {{name: no event, event: '{{\"ID\":\"17', expect: silent}}
 "
@@ -121,22 +122,26 @@ fn a_case_that_does_not_hold_tells_what_its_rule_saw() {
                  rule: Perl opens a socket
                  alert.level is "high", not "low"
 
-            fail ./perl.test.yml:10: no such view
+            fail ./perl.test.yml:10: no such number
+                 rule: Perl opens a socket
+                 alert.process.pid is absent
+
+            fail ./perl.test.yml:11: no such view
                  rule: Perl opens a socket
                  is to alert, and stays silent: its log source sees none of this; others do: laurel
 
-            fail ./perl.test.yml:11: no event
+            fail ./perl.test.yml:12: no event
                  rule: Perl opens a socket
                  line 1 is no event: truncated
 
-            fail: 7 cases: 1 passed, 6 failed
+            fail: 8 cases: 1 passed, 7 failed
         "#]],
         &expect![[r#""#]],
     );
     let ran = within(&folder, &["test", "--output", "json", "perl.yml"]);
     let report: Value = serde_json::from_str(&ran.out).expect("one document");
     assert_eq!(report["totals"]["passed"], 1);
-    assert_eq!(report["totals"]["failed"], 6);
+    assert_eq!(report["totals"]["failed"], 7);
     let near = &report["cases"][1]["views"][0];
     assert_eq!(
         (&near["event_line"], &near["distance"]),

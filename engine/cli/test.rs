@@ -1,5 +1,7 @@
 //! `pythia test`: the fixtures beside rules, each case with the rules of its file, compiled as in `scan`.
 
+mod events;
+mod files;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,17 +10,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use detect::{
-    Alert, Detector, ExplainedView, Explainer, Limits, Line, Options, Plan, Source, view_name,
-};
-use event::{Decoder, Fault, Fields, Origin, ProcessCache, Profile, ViewKind};
+use console::progress::Progress;
+use detect::{Alert, Detector, ExplainedView, Explainer, Limits, Options, Plan, Source, view_name};
+use event::{Decoder, Fields, ProcessCache, Profile, ViewKind};
 use serde_json::Value;
-use sigma::{Case, Diagnostic, Events, Expect, Fixture, Rule, Severity, SourceFile};
+use sigma::{Case, Diagnostic, Expect, Fixture, Rule, Severity, SourceFile};
 
 use crate::args::{Common, Test};
-use crate::input::{Lines, Next};
 use crate::rules::{self, Rules};
 use crate::{Exit, Failure, config, scan};
+use events::{Read, each_line};
+use files::{Found, rule_of};
 
 /// Views of a wrong case that are told, the nearest first; the others are counted.
 const VIEWS_MAX: usize = 3;
@@ -42,7 +44,11 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
     let runner = Runner {
         options: common.options(),
         profile: Arc::new(scan::profile(&config)),
-        limits: scan::limits(&config),
+        // A file may have more rules than an event may have alerts.
+        limits: Limits {
+            alerts_per_event: usize::MAX,
+            ..scan::limits(&config)
+        },
         cache_bytes: config.size("process_cache.bytes"),
         cache_age_ms: i64::try_from(max_age).unwrap_or(i64::MAX),
     };
@@ -50,9 +56,16 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
         without_fixture: without_fixture(&rules, &found.fixtures),
         ..Report::default()
     };
+    let sizes = found.fixtures.iter().map(|path| bytes_of(path));
+    let mut progress = Progress::bytes(Some(sizes.sum()), common.quiet);
+    let mut done = 0;
     for fixture in &found.fixtures {
+        progress.on(&fixture.to_string_lossy());
         report.fixture(fixture, &mut rules, &runner, &test.only);
+        done += bytes_of(fixture);
+        progress.at(done);
     }
+    progress.done();
     report.elapsed = started.elapsed();
     report.files = std::mem::take(&mut rules.files);
     let errors = rules.diagnostics.into_iter().chain(report.diagnostics);
@@ -77,60 +90,8 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
     })
 }
 
-/// The files that paths lead to: rules, and fixtures beside them.
-struct Found {
-    rules: Vec<PathBuf>,
-    fixtures: Vec<PathBuf>,
-}
-
-impl Found {
-    /// A folder stands for all rules and fixtures in it, a rule for itself and its fixture, a fixture for itself and
-    /// its rule.
-    fn below(paths: &[PathBuf]) -> Result<Self> {
-        let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
-            paths.iter().cloned().partition(|path| path.is_dir());
-        let (mut fixtures, missing) = rules::find_fixtures(&folders);
-        if !missing.is_empty() {
-            let missing = format!("fixtures cannot be read\n{}", missing.join("\n"));
-            return Err(Failure::Usage(missing).into());
-        }
-        let mut rules = folders;
-        for file in files {
-            if rules::is_fixture(&file) {
-                // One that is not there is a mistake of the command line; without a rule, of its author.
-                std::fs::metadata(&file)
-                    .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
-                rules.extend(rule_of(&file));
-                fixtures.push(file);
-            } else {
-                fixtures.extend(fixture_of(&file));
-                rules.push(file);
-            }
-        }
-        fixtures.sort();
-        fixtures.dedup();
-        // A rule that a path names and another leads to is one.
-        let (mut found, unlisted) = rules::find(&rules);
-        found.sort();
-        found.dedup();
-        if unlisted.is_empty() {
-            rules = found;
-        }
-        Ok(Self { rules, fixtures })
-    }
-}
-
-/// The fixture beside a rule file, if there is one.
-fn fixture_of(rule: &Path) -> Option<PathBuf> {
-    let names = ["test.yml", "test.yaml"].map(|end| rule.with_extension(end));
-    names.into_iter().find(|path| path.is_file())
-}
-
-/// The rule file beside a fixture, if there is one.
-fn rule_of(fixture: &Path) -> Option<PathBuf> {
-    let stem = fixture.with_extension("");
-    let names = ["yml", "yaml"].map(|end| stem.with_extension(end));
-    names.into_iter().find(|path| path.is_file())
+fn bytes_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
 /// Files of rules that have no fixture, with how many loaded rules they hold.
@@ -488,77 +449,17 @@ impl Wrong {
     }
 }
 
-/// How the lines of a case were read.
-enum Read {
-    /// So many, all of them events.
-    Lines(u64),
-    /// The first that is none.
-    Fault(u64, Fault),
-}
-
-/// Hands every line that is not blank to `run`, until one is no event.
-fn each_line(
-    case: &Case,
-    fixture: &Path,
-    limit: usize,
-    mut run: impl FnMut(&Line<'_>) -> Result<(), Fault>,
-) -> Result<Read, Mistake> {
-    let (mut number, mut events) = (0, 0);
-    let mut take = |bytes: &[u8], len: u64, file: &str| {
-        number += 1;
-        if len > limit as u64 {
-            return Some(Read::Fault(number, Fault::Oversize));
-        }
-        if bytes.trim_ascii().is_empty() {
-            return None;
-        }
-        events += 1;
-        let line = Line {
-            bytes,
-            origin: Origin {
-                host: case.host.as_deref().map(str::as_bytes),
-                scope: Some(b"test"),
-            },
-            source: Source::File { file, line: number },
-        };
-        let fault = run(&line).err()?;
-        Some(Read::Fault(number, fault))
-    };
-    match &case.events {
-        Events::Lines(lines) => {
-            let file = fixture.to_string_lossy();
-            for line in lines.text.split('\n') {
-                if let Some(fault) = take(line.as_bytes(), line.len() as u64, &file) {
-                    return Ok(fault);
-                }
-            }
-        }
-        Events::File(named) => {
-            let unreadable = |error: std::io::Error| -> Mistake {
-                Fixture::unreadable(named, &error.to_string()).into()
-            };
-            let path = fixture.with_file_name(&*named.text);
-            let file = path.to_string_lossy();
-            let mut lines = Lines::open(&path, limit).map_err(unreadable)?;
-            loop {
-                let (bytes, len) = match lines.next().map_err(unreadable)? {
-                    Next::Line(bytes) => (bytes, bytes.len() as u64),
-                    Next::Oversize(start, len) => (start, len),
-                    Next::Drained => continue,
-                    Next::End => break,
-                };
-                if let Some(fault) = take(bytes, len, &file) {
-                    return Ok(fault);
-                }
-            }
-        }
-    }
-    Ok(Read::Lines(events))
-}
-
 /// What the last alert lacks, if no alert has all of `part`, which is JSON.
 fn missing_in_all(part: &str, alerts: &[Alert]) -> Option<String> {
-    let part: Value = serde_json::from_str(part).expect("it was written as JSON");
+    // YAML has numbers that JSON's reader refuses.
+    let part: Value = match serde_json::from_str(part) {
+        Ok(part) => part,
+        Err(error) => {
+            return Some(format!(
+                "`alert` is nothing that an alert can have: {error}"
+            ));
+        }
+    };
     let mut last = None;
     for alert in alerts {
         let alert = serde_json::from_str(&alert.to_json()).expect("alerts are JSON");
@@ -584,5 +485,44 @@ fn missing(expected: &Value, actual: &Value, path: &str) -> Option<String> {
             (!found).then(|| format!("{path} has no {value}"))
         }),
         _ => (expected != actual).then(|| format!("{path} is {actual}, not {expected}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::missing;
+
+    #[test]
+    fn a_part_of_an_alert_is_compared_by_key_by_element_and_by_value() {
+        let alert = json!({"level": "high", "process": {"pid": 7, "labels": ["a", "b"]}});
+        let told = |part| missing(&part, &alert, "alert");
+        assert_eq!(told(json!({})), None);
+        assert_eq!(
+            told(json!({"process": {"labels": ["b"]}, "level": "high"})),
+            None
+        );
+        for (part, expected) in [
+            (json!({"rule": {}}), "alert.rule is absent"),
+            (
+                json!({"level": "low"}),
+                "alert.level is \"high\", not \"low\"",
+            ),
+            (
+                json!({"process": {"pid": "7"}}),
+                "alert.process.pid is 7, not \"7\"",
+            ),
+            (
+                json!({"process": {"labels": ["c"]}}),
+                "alert.process.labels has no \"c\"",
+            ),
+            (
+                json!({"level": {"a": 1}}),
+                "alert.level is \"high\", not {\"a\":1}",
+            ),
+        ] {
+            assert_eq!(told(part).as_deref(), Some(expected));
+        }
     }
 }

@@ -79,6 +79,11 @@ fn no_field_is_twice_in_the_table() {
             assert!(known.insert(key), "{kind:?} {} twice", field.name);
         }
     }
+    for field in known_fields(ViewKind::Record) {
+        let end = field.source.rsplit('.').next();
+        let is_plain = !field.records.is_empty() && end != Some("ARGV");
+        assert!(!is_plain || end == Some(&*field.name), "{field:?}");
+    }
     assert!(is_known_field(ViewKind::Native, "USER_AUTH.msg.acct"));
     for name in ["", "PATH", "USER_AUTH.acct", "CWD.exe", "SYSCALL.sgids"] {
         assert!(!is_known_field(ViewKind::Native, name), "{name}");
