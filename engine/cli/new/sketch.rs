@@ -6,10 +6,10 @@ use console::printing::escaped;
 use detect::view_name;
 use event::{Decoder, Event, Fields, Origin, ProcessCache, Profile, View, ViewKind, known_fields};
 
-/// Longest value that stands in a rule, in characters; of a longer one its start.
-const VALUE_MAX: usize = 60;
-/// Longest value that is suggested, in characters; a longer one is left out.
-const SUGGESTED_MAX: usize = 200;
+/// Longest piece of a command line that a rule asks for, in characters; of a longer one its start.
+const PIECE_MAX: usize = 60;
+/// Longest value that stands in a rule, in characters; a longer one is left out.
+const VALUE_MAX: usize = 200;
 
 /// Most things that are suggested of an event without a call.
 const SUGGESTIONS_MAX: usize = 6;
@@ -29,9 +29,9 @@ const TRIED: [ViewKind; 7] = [
 const TELLING: [&str; 9] = [
     "SYSCALL",
     "op",
-    "res",
-    "unit",
     "cmd",
+    "unit",
+    "res",
     "key",
     "nametype",
     "SYSCALL.SYSCALL",
@@ -226,7 +226,7 @@ impl Sketch {
             match target.rsplit_once('/') {
                 // What lies below an unknown directory has no beginning to ask for.
                 Some((folder, _)) if folder.starts_with('/') => {
-                    self.ask("TargetFilename|startswith", &start(&format!("{folder}/")));
+                    self.ask("TargetFilename|startswith", &format!("{folder}/"));
                     self.suggest("TargetFilename|endswith", &end(&target));
                 }
                 _ => self.ask_end("TargetFilename", &target),
@@ -270,11 +270,13 @@ impl Sketch {
 
     fn record(&mut self, view: &Seen<'_>) {
         let is_native = view.view.kind == ViewKind::Native;
-        let record = view.first("type").unwrap_or_else(|| "event".into());
-        self.title = format!("Record {record}");
-        if is_native {
-            "Event with Laurel's fields".clone_into(&mut self.title);
+        let record = view.first("type").unwrap_or_default();
+        self.title = if is_native {
+            "Event".to_owned()
         } else {
+            format!("Record {record}")
+        };
+        if !is_native {
             self.ask("type", &record);
         }
         for field in TELLING {
@@ -290,6 +292,11 @@ impl Sketch {
         }
         if is_native && self.asked.is_empty() {
             self.members(view);
+            let record = self
+                .asked
+                .first()
+                .and_then(|line| line.field.split('.').next());
+            self.title = format!("Event with {}", record.unwrap_or("records"));
         }
         if let Some(name) = view.first("name") {
             self.suggest("name", &name);
@@ -338,7 +345,7 @@ impl Sketch {
 
     fn suggest(&mut self, field: &str, value: &str) {
         let is_asked = self.asked.iter().any(|line| line.field == field);
-        if !is_asked && value.chars().count() <= SUGGESTED_MAX {
+        if !is_asked && value.chars().count() <= VALUE_MAX {
             self.suggested.push(Line {
                 field: field.to_owned(),
                 values: vec![quoted(&literal(value))],
@@ -423,7 +430,7 @@ fn end(path: &str) -> String {
 
 /// The first characters.
 fn start(text: &str) -> String {
-    text.chars().take(VALUE_MAX).collect()
+    text.chars().take(PIECE_MAX).collect()
 }
 
 /// The value as Sigma reads it without wildcards.
