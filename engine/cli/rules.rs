@@ -106,30 +106,29 @@ fn refuse_spread(correlations: &mut [Correlation]) {
 
 /// Loads these files and folders, or the starter rules if there are none.
 pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules> {
-    let (mut files, unreadable) = if paths.is_empty() {
-        (starter(), Vec::new())
-    } else {
-        read(paths)?
-    };
+    if paths.is_empty() {
+        return Ok(compile(starter(), Vec::new(), options, by));
+    }
+    let (files, unreadable) = read(paths)?;
+    Ok(compile(files, unreadable, options, by))
+}
+
+/// The same as a scan reads them, but that no path means no rule.
+pub(crate) fn load_only(paths: &[PathBuf], options: Options) -> Result<Rules> {
+    let (files, unreadable) = read(paths)?;
+    Ok(compile(files, unreadable, options, By::Scan))
+}
+
+fn compile(
+    mut files: Vec<SourceFile>,
+    unreadable: Vec<NotUtf8>,
+    options: Options,
+    by: By,
+) -> Rules {
     let mut loaded = sigma::load(&files);
     if by == By::Service {
         refuse_spread(&mut loaded.correlations);
     }
-pub(crate) fn load(paths: &[PathBuf], options: Options) -> Result<Rules> {
-    if paths.is_empty() {
-        return Ok(compile(starter(), Vec::new(), options));
-    }
-    load_only(paths, options)
-}
-
-/// The same, but that no path means no rule.
-pub(crate) fn load_only(paths: &[PathBuf], options: Options) -> Result<Rules> {
-    let (files, unreadable) = read(paths)?;
-    Ok(compile(files, unreadable, options))
-}
-
-fn compile(mut files: Vec<SourceFile>, unreadable: Vec<NotUtf8>, options: Options) -> Rules {
-    let loaded = sigma::load(&files);
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
     let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();

@@ -68,11 +68,11 @@ pub use correlate::{
     Evidence, Facts as CorrelationFacts, Fired, RuleHit,
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
-pub use json::JsonDetector;
 pub use explain::{
     ConditionForm, ExplainedCondition, ExplainedItem, ExplainedMatcher, ExplainedSearch,
     ExplainedSelection, ExplainedView, Explainer, SeenValue, Wanted,
 };
+pub use json::JsonDetector;
 pub use lint::CODES;
 pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
 pub use reference::Reference;
