@@ -60,8 +60,9 @@ struct Loader<'a> {
     index: Index,
     /// Where ids and names stand, by attribute and value.
     places: HashMap<(&'static str, String), Place>,
-    /// What documents are known by, beside their kind: alerts are of rules and correlations, removals of filters.
-    keys: HashMap<(bool, String), Place>,
+    /// The first document of each key, filters apart: alerts are of rules and correlations, what is removed is told by
+    /// filter.
+    keys: HashMap<(bool, String), (&'static str, Place)>,
 }
 
 impl<'a> Loader<'a> {
@@ -193,15 +194,16 @@ impl<'a> Loader<'a> {
         context: &mut Context<'_>,
     ) {
         let key = (kind == DocumentKind::Filter, attributes.key().to_owned());
-        if let Some(first) = self.keys.get(&key) {
-            let message = format!("another {} is known as `{}`", context.noun, key.1);
+        if let Some((noun, first)) = self.keys.get(&key) {
+            let message = format!("a {noun} before it is known as `{}` too", key.1);
             let help = format!(
                 "give each an `id`; the first is at {}:{}",
                 first.file, first.line
             );
             context.report_with_help(SAME_KEY.at(&attributes.place, message), help);
         } else {
-            self.keys.insert(key, attributes.place.clone());
+            self.keys
+                .insert(key, (context.noun, attributes.place.clone()));
         }
     }
 

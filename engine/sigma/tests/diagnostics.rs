@@ -392,10 +392,41 @@ fn rules_that_alerts_cannot_tell_apart_are_told() {
     check(
         &format!("{0}---\n{0}", items("a: b")),
         &expect![[r#"
-        8:1: warning R024 [T] `title: T`
-          another rule is known as `T`
-          help: give each an `id`; the first is at rule.yml:1
-        2 loaded
+            8:1: warning R024 [T] `title: T`
+              a rule before it is known as `T` too
+              help: give each an `id`; the first is at rule.yml:1
+            2 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn a_correlation_and_a_rule_that_alerts_cannot_tell_apart_are_told() {
+    check(
+        &counting("timespan: 5m\ncondition: {gte: 1}").replace("title: C", "title: one"),
+        &expect![[r#"
+            8:1: warning R024 [T] `name: one`
+              a correlation before it is known as `one` too
+              help: give each an `id`; the first is at rule.yml:1
+            3 loaded
+        "#]],
+    );
+    check(
+        &filter("rules: any\ns: {a: b}\ncondition: not s").replace("title: F", "title: one"),
+        &expect![[r#"
+            3 loaded
+        "#]],
+    );
+}
+
+#[test]
+fn generate_is_true_or_false() {
+    check(
+        &attributes("generate: 'yes'"),
+        &expect![[r#"
+        1:11: error R011 [T] `'yes'`
+          `generate` must be true or false, this is a string
+        0 loaded
     "#]],
     );
 }
