@@ -3,6 +3,7 @@
 
 mod authors;
 mod cli;
+mod conformance;
 mod docs;
 mod kafka;
 mod life_of_an_event;
