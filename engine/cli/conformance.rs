@@ -86,7 +86,13 @@ fn answer(request: &Request, options: Options) -> Result<Value, String> {
             place.line, place.column, error.code
         ));
     }
-    let (mut detector, not_running) = JsonDetector::new(loaded.rules, loaded.correlations, options);
+    let (mut rules, mut correlations) = (loaded.rules, loaded.correlations);
+    if request.kind != "correlation" {
+        // What rules match by themselves, whoever reads them.
+        correlations.clear();
+        rules.iter_mut().for_each(|rule| rule.alerts = true);
+    }
+    let (mut detector, not_running) = JsonDetector::new(rules, correlations, options);
     if let Some(refused) = not_running.iter().find(|rule| rule.always.is_none()) {
         return Err(refused.reason.clone());
     }
