@@ -165,9 +165,19 @@ fn jsonl_is_pure_json_is_one_document_and_a_table_is_text() {
 
 #[test]
 fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
-    let fleet = "tests/data/fleet.jsonl.zst";
-    let plain = run(&["scan", "-q", "--host", "web-01", fleet]);
-    let ran = run(&["scan", "-q", "--host", "web-01", "--profile-rules", fleet]);
+    // Few rules, so that the table shows them all.
+    let mut scan = vec!["scan", "-q", "--host", "web-01"];
+    for folder in [
+        "rules/linux/kernel",
+        "rules/linux/reverse_shell",
+        "rules/linux/web_server",
+    ] {
+        scan.extend(["--rules", folder]);
+    }
+    scan.push("tests/data/fleet.jsonl.zst");
+    let plain = run(&scan);
+    scan.push("--profile-rules");
+    let ran = run(&scan);
     assert_eq!((ran.code, ran.out), (Some(0), plain.out));
     let mut lines = ran.err.lines();
     let sample = lines.next().unwrap_or_default();
@@ -208,7 +218,7 @@ fn the_profile_of_rules_tells_what_each_costs_and_gives_and_changes_no_alert() {
         );
     }
     assert!(
-        ran.err.ends_with("\n15 rules never looked at\n"),
+        ran.err.ends_with("\n4 rules never looked at\n"),
         "{}",
         ran.err
     );
