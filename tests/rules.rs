@@ -16,7 +16,6 @@ use serde_json::Value;
 use sigma::{Case, Expect, Fixture, Level, Rule, SourceFile};
 
 use crate::cli;
-use sigma::{Rule, SourceFile, yaml};
 
 use index::Entry;
 
@@ -216,7 +215,10 @@ fn alerts_by_rule(rules: &[(PathBuf, Rule)], lines: &[u8]) -> (BTreeMap<String, 
 fn entries(rules: &[(PathBuf, Rule)], counts: &BTreeMap<String, usize>) -> Vec<Entry> {
     let entry = |(below, rule): &(PathBuf, Rule)| {
         let below = below.to_string_lossy().replace('\\', "/");
-        let alerts = counts.get(rule.key()).copied().unwrap_or_default();
+        let alerts = counts
+            .get(rule.attributes.key())
+            .copied()
+            .unwrap_or_default();
         Entry::new(&below, rule, alerts)
     };
     rules.iter().map(entry).collect()
@@ -293,7 +295,10 @@ fn starter_rules_are_quiet_on_a_busy_host() {
         let events_max = count_lines(&lines) * percent_max / 100;
         assert!(events <= events_max, "{at}: alerts on {events} events");
         for (below, rule) in &rules {
-            let count = counts.get(rule.key()).copied().unwrap_or_default();
+            let count = counts
+                .get(rule.attributes.key())
+                .copied()
+                .unwrap_or_default();
             let path = below.to_string_lossy();
             let is_justified = index::JUSTIFIED.iter().any(|(of, _)| *of == path);
             assert!(

@@ -55,13 +55,17 @@ impl Entry {
             standard_needs(view)
                 .unwrap_or_else(|| panic!("{path}: `definition` says what {view} needs"))
         });
-        let tags = rule.tags.iter().filter_map(|t| t.strip_prefix("attack."));
+        let tags = rule
+            .attributes
+            .tags
+            .iter()
+            .filter_map(|t| t.strip_prefix("attack."));
         let (techniques, tactics): (Vec<&str>, Vec<&str>) =
             tags.partition(|tag| tag.starts_with("t1"));
         Self {
             path: path.to_owned(),
-            title: rule.title.clone(),
-            level: rule.level.expect("a level"),
+            title: rule.attributes.title.clone(),
+            level: rule.attributes.level.expect("a level"),
             view: view.to_owned(),
             needs: needs.to_owned(),
             tactics: tactics.into_iter().map(str::to_owned).collect(),
