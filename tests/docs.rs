@@ -339,4 +339,27 @@ fn the_unit_has_room_for_the_threads_that_it_sets() {
     let max = setting("MemoryMax=");
     let max: u64 = max.trim_end_matches('M').parse().expect("MiB");
     assert!(bound < max, "{bound} MiB do not fit into {max}");
+/// The documents on the page are one set of rules, without a remark.
+#[test]
+fn the_page_on_correlations_shows_what_loads() {
+    let page = std::fs::read_to_string("docs/correlations.md").expect("a page");
+    let blocks = page.split("```yaml\n").skip(1);
+    let documents: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(documents.len(), 2);
+    let file = sigma::SourceFile {
+        name: "correlations.yml".into(),
+        text: documents.join("---\n").into(),
+    };
+    let loaded = sigma::load(&[file]);
+    assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
+    let counts = (
+        loaded.rules.len(),
+        loaded.correlations.len(),
+        loaded.filters.len(),
+    );
+    assert_eq!(counts, (1, 1, 1));
+    assert_eq!(
+        (loaded.rules[0].filters.len(), loaded.rules[0].alerts),
+        (1, false)
+    );
 }

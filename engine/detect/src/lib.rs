@@ -2,7 +2,8 @@
 //!
 //! In reading order: `route` gives each rule its view, `expression` folds its condition, `witness` chooses what to look
 //! for, `section` lays everything out, `plan` holds it together. For an event [`Detector::run`] decodes, `prefilter` finds
-//! candidates, `evaluate` decides, `why` and `enrich` make the alert; `cost` counts what each rule takes. `reference` says
+//! candidates, `evaluate` decides, `why` and `enrich` make the alert; `correlate` joins matches in
+//! event time; `cost` counts what each rule takes. `reference` says
 //! what a rule means, slowly, and `explain` tells it for one event.
 //!
 //! ```
