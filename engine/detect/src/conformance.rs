@@ -20,6 +20,8 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
         .into_iter()
         .map(|rule| Rule {
             logsource: native.clone(),
+            // Whoever reads it.
+            alerts: true,
             ..rule
         })
         .collect();
