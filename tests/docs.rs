@@ -339,6 +339,8 @@ fn the_unit_has_room_for_the_threads_that_it_sets() {
     let max = setting("MemoryMax=");
     let max: u64 = max.trim_end_matches('M').parse().expect("MiB");
     assert!(bound < max, "{bound} MiB do not fit into {max}");
+}
+
 /// The documents on the page are one set of rules, without a remark.
 #[test]
 fn the_page_on_correlations_shows_what_loads() {
