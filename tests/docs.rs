@@ -344,7 +344,7 @@ fn the_unit_has_room_for_the_threads_that_it_sets() {
 /// The documents on the page are one set of rules, without a remark.
 #[test]
 fn the_page_on_correlations_shows_what_loads() {
-    let page = std::fs::read_to_string("docs/correlations.md").expect("a page");
+    let page = read("docs/correlations.md");
     let blocks = page.split("```yaml\n").skip(1);
     let documents: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(documents.len(), 2);
