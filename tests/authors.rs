@@ -753,3 +753,78 @@ fn a_misspelt_field_is_compared_with_those_that_there_are() {
         &expect![[r#""#]],
     );
 }
+
+#[test]
+fn a_correlation_is_tested_with_the_rules_that_it_reads() {
+    let folder = Folder::new();
+    folder.write(
+        "failed.yml",
+        "title: Failed login
+name: failed_login
+logsource: {product: linux, service: auditd}
+detection: {a: {type: USER_LOGIN, res: failed}, condition: a}
+",
+    );
+    folder.write(
+        "brute.yml",
+        "title: Many failed logins
+correlation:
+  type: event_count
+  rules: [failed_login]
+  group-by: [host]
+  timespan: 1m
+  condition: {gte: 3}
+level: high
+",
+    );
+    let login = |second: u32, res: &str| {
+        format!(
+            r#"      {{"ID":"17000000{second}.123:1","USER_LOGIN":{{"pid":7,"msg":{{"op":"login","acct":"bob","res":"{res}"}}}}}}"#
+        ) + "\n"
+    };
+    let case = |name: &str, logins: &[(u32, &str)], expect: &str| {
+        let lines = logins.iter().map(|(second, res)| login(*second, res));
+        let lines: String = lines.collect();
+        format!("  - name: {name}\n    host: web-01\n    event: |-\n{lines}    expect: {expect}\n")
+    };
+    let three = [(10, "failed"), (30, "failed"), (20, "failed")];
+    let cases = [
+        case(
+            "three, one of them late",
+            &three,
+            "alert\n    alert: {level: high}",
+        ),
+        case(
+            "two, and one that is let in",
+            &[(10, "failed"), (20, "success"), (30, "failed")],
+            "silent",
+        ),
+        case("two", &three[..2], "alert"),
+        case("three of one minute", &three, "silent"),
+    ];
+    folder.write("brute.test.yml", format!("cases:\n{}", cases.concat()));
+    let cases = [
+        case("one", &three[..1], "alert"),
+        case("let in", &[(10, "success")], "silent"),
+    ];
+    folder.write("failed.test.yml", format!("cases:\n{}", cases.concat()));
+    check(
+        &within(
+            &folder,
+            &["test", "--output", "table", "--require-fixtures", "."],
+        ),
+        1,
+        &expect![[r#"
+            fail ./brute.test.yml:17: two
+                 rule: Many failed logins
+                 is to alert, and stays silent; of what correlations read matched: Failed login 2 times
+
+            fail ./brute.test.yml:23: three of one minute
+                 rule: Many failed logins
+                 is to stay silent, and alerts; of what correlations read matched: Failed login 3 times
+
+            fail: 6 cases: 4 passed, 2 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+}

@@ -1,5 +1,7 @@
-//! `pythia test`: the fixtures beside rules, each case with the rules of its file, compiled as in `scan`.
+//! `pythia test`: the fixtures beside rules, each case with the rules of its file, compiled as in `scan`; of correlations
+//! with all that was loaded.
 
+mod correlated;
 mod events;
 mod files;
 mod report;
@@ -11,10 +13,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 use console::progress::Progress;
-use detect::{Alert, Detector, ExplainedView, Explainer, Limits, Options, Plan, Source, view_name};
+use detect::{
+    Alert, Compiled, CorrelationLimits, Detector, ExplainedView, Explainer, Limits, Options, Plan,
+    Source, view_name,
+};
 use event::{Decoder, Fields, ProcessCache, Profile, ViewKind};
 use serde_json::Value;
-use sigma::{Case, Diagnostic, Expect, Fixture, Rule, Severity, SourceFile};
+use sigma::{Attributes, Case, Diagnostic, Expect, Fixture, Rule, Severity, SourceFile};
 
 use crate::args::{Common, Test};
 use crate::rules::{self, Rules};
@@ -40,8 +45,20 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
     }
     let found = Found::below(&paths)?;
     let mut rules = rules::load_only(&found.rules, common.options())?;
+    let loaded = rules::load_only(&found.rules, common.options(), rules::By::Scan)?;
+    let without_fixture = without_fixture(&loaded, &found.fixtures);
+    let Rules {
+        files,
+        compiled,
+        diagnostics,
+        ..
+    } = loaded;
+    let idle = idle(&compiled);
     let max_age = config.length("process_cache.max_age").as_millis();
     let runner = Runner {
+        plan: Arc::new(compiled.plan),
+        idle,
+        correlation_limits: scan::correlation_limits(&config),
         options: common.options(),
         profile: Arc::new(scan::profile(&config)),
         // A file may have more rules than an event may have alerts.
@@ -53,7 +70,9 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
         cache_age_ms: i64::try_from(max_age).unwrap_or(i64::MAX),
     };
     let mut report = Report {
-        without_fixture: without_fixture(&rules, &found.fixtures),
+        diagnostics,
+        files,
+        without_fixture,
         ..Report::default()
     };
     let sizes = found.fixtures.iter().map(|path| bytes_of(path));
@@ -61,15 +80,12 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
     let mut done = 0;
     for fixture in &found.fixtures {
         progress.on(&fixture.to_string_lossy());
-        report.fixture(fixture, &mut rules, &runner, &test.only);
+        report.fixture(fixture, &runner, &test.only);
         done += bytes_of(fixture);
         progress.at(done);
     }
     progress.done();
     report.elapsed = started.elapsed();
-    report.files = std::mem::take(&mut rules.files);
-    let errors = rules.diagnostics.into_iter().chain(report.diagnostics);
-    report.diagnostics = errors.collect();
     report
         .diagnostics
         .retain(|diagnostic| diagnostic.severity == Severity::Error || diagnostic.code >= "T");
@@ -102,7 +118,21 @@ fn without_fixture(rules: &Rules, fixtures: &[PathBuf]) -> BTreeMap<String, usiz
         .map(|rule| rule.to_string_lossy().into_owned())
         .collect();
     let mut without = BTreeMap::new();
-    for file in all_rules(rules).map(|rule| &*rule.attributes.place.file) {
+    let Compiled {
+        plan,
+        not_running,
+        correlations_not_running,
+        ..
+    } = &rules.compiled;
+    let running = plan.rules().iter().map(|rule| &rule.attributes);
+    let idle = not_running.iter().map(|idle| &idle.rule.attributes);
+    let correlations = plan.correlations().all().map(|one| &one.attributes);
+    let idle_correlations = correlations_not_running
+        .iter()
+        .map(|(one, _)| &one.attributes);
+    let rules = running.chain(idle);
+    for attributes in rules.chain(correlations).chain(idle_correlations) {
+        let file = &*attributes.place.file;
         if !tested.contains(file) {
             *without.entry(file.to_owned()).or_default() += 1;
         }
@@ -110,14 +140,26 @@ fn without_fixture(rules: &Rules, fixtures: &[PathBuf]) -> BTreeMap<String, usiz
     without
 }
 
-/// Rules that loaded, whether they run or not.
-fn all_rules(rules: &Rules) -> impl Iterator<Item = &Arc<Rule>> {
-    let idle = rules.compiled.not_running.iter().map(|idle| &idle.rule);
-    rules.compiled.plan.rules().iter().chain(idle)
+/// Rules and correlations that do not run: their file, their title and why.
+fn idle(compiled: &Compiled) -> Vec<(Arc<str>, String)> {
+    let told = |attributes: &Attributes, reason: &str| {
+        let file = Arc::clone(&attributes.place.file);
+        (file, format!("{}: {reason}", attributes.title))
+    };
+    let rules = compiled.not_running.iter();
+    let rules = rules.map(|idle| told(&idle.rule.attributes, &idle.reason));
+    let correlations = compiled.correlations_not_running.iter();
+    let correlations = correlations.map(|(one, reason)| told(&one.attributes, reason));
+    rules.chain(correlations).collect()
 }
 
 /// What is the same for all cases.
 struct Runner {
+    /// Everything that was loaded and runs.
+    plan: Arc<Plan>,
+    /// What does not run: file, and title with the reason.
+    idle: Vec<(Arc<str>, String)>,
+    correlation_limits: CorrelationLimits,
     options: Options,
     profile: Arc<Profile>,
     limits: Limits,
@@ -130,9 +172,22 @@ struct Suite<'a> {
     runner: &'a Runner,
     fixture: &'a Path,
     rules: Vec<Arc<Rule>>,
+    correlations: Vec<Attributes>,
     /// Why rules of the file do not run.
     idle: Vec<String>,
+    /// Of its rules alone.
     detector: Detector,
+}
+
+/// What a case is about.
+struct Meant {
+    rules: Vec<Arc<Rule>>,
+    /// Keys of these and of correlations.
+    keys: Vec<String>,
+    /// The title, if it is one.
+    title: Option<String>,
+    /// Whether there are correlations among them.
+    correlated: bool,
 }
 
 /// A case, and what came of it.
@@ -182,12 +237,12 @@ struct Report {
 }
 
 impl Report {
-    fn fixture(&mut self, path: &Path, rules: &mut Rules, runner: &Runner, only: &[String]) {
+    fn fixture(&mut self, path: &Path, runner: &Runner, only: &[String]) {
         let file = match rules::read_one(path) {
             Ok(Ok(file)) => file,
             Ok(Err(fault)) => {
                 let (file, diagnostic) = *fault;
-                rules.files.push(file);
+                self.files.push(file);
                 self.diagnostics.push(diagnostic);
                 return;
             }
@@ -202,7 +257,7 @@ impl Report {
                 return;
             }
         };
-        rules.files.push(file.clone());
+        self.files.push(file.clone());
         let fixture = Fixture::read(&file);
         self.diagnostics.extend(fixture.diagnostics);
         let Some(rule) = rule_of(path) else {
@@ -212,11 +267,9 @@ impl Report {
             return;
         };
         let rule_file = rule.to_string_lossy().into_owned();
-        let mut suite = Suite::new(runner, path, &rule_file, rules);
+        let mut suite = Suite::new(runner, path, &rule_file);
         for case in fixture.cases {
-            let titles = suite.rules.iter().map(|r| r.attributes.title.as_str());
-            let titles: Vec<&str> = titles.collect();
-            let texts = [&rule_file, &*case.name].into_iter().chain(titles.clone());
+            let texts = [&rule_file, &*case.name].into_iter().chain(suite.titles());
             let texts: Vec<String> = texts.map(str::to_lowercase).collect();
             let named =
                 |only: &String| texts.iter().any(|text| text.contains(&only.to_lowercase()));
@@ -253,55 +306,74 @@ impl Report {
 }
 
 impl<'a> Suite<'a> {
-    fn new(runner: &'a Runner, fixture: &'a Path, rule_file: &str, rules: &Rules) -> Self {
-        let own = |rule: &Rule| *rule.attributes.place.file == *rule_file;
-        let running = rules.compiled.plan.rules().iter();
-        let running: Vec<Arc<Rule>> = running.filter(|rule| own(rule)).cloned().collect();
-        let idle = rules.compiled.not_running.iter();
+    fn new(runner: &'a Runner, fixture: &'a Path, rule_file: &str) -> Self {
+        let own = |attributes: &Attributes| *attributes.place.file == *rule_file;
+        let running = runner.plan.rules().iter();
+        let running = running.filter(|rule| own(&rule.attributes));
+        let running: Vec<Arc<Rule>> = running.cloned().collect();
+        let correlations = runner.plan.correlations().all();
+        let correlations = correlations.map(|one| &one.attributes);
         // A case asks what a rule matches, also of one that only feeds a correlation.
         let alerting = |rule: &Arc<Rule>| Rule {
             alerts: true,
             ..(**rule).clone()
         };
         let plan = Plan::compile_with(running.iter().map(alerting).collect(), runner.options);
+        let idle = runner.idle.iter().filter(|(file, _)| **file == *rule_file);
         Self {
             runner,
             fixture,
-            idle: idle
-                .filter(|idle| own(&idle.rule))
-                .map(|idle| format!("{}: {}", idle.rule.attributes.title, idle.reason))
-                .collect(),
+            correlations: correlations.filter(|a| own(a)).cloned().collect(),
+            idle: idle.map(|(_, told)| told.clone()).collect(),
             detector: Detector::new(Arc::new(plan.plan), Arc::clone(&runner.profile))
                 .with_limits(runner.limits),
             rules: running,
         }
     }
 
+    /// Of everything in the file that runs.
+    fn titles(&self) -> Vec<&str> {
+        let rules = self.rules.iter().map(|rule| &rule.attributes);
+        let all = rules.chain(&self.correlations);
+        all.map(|attributes| &*attributes.title).collect()
+    }
+
+    /// What the case names; where it names nothing, everything in the file.
+    fn meant(&self, case: &Case) -> Result<Meant, Mistake> {
+        let is_meant = |attributes: &Attributes| {
+            let Some(named) = &case.rule else { return true };
+            let names = [&attributes.id, &attributes.name];
+            let mut names = names.into_iter().flatten();
+            attributes.title == *named.text || names.any(|name| **name == *named.text)
+        };
+        let rules = self.rules.iter().filter(|rule| is_meant(&rule.attributes));
+        let rules: Vec<Arc<Rule>> = rules.cloned().collect();
+        let correlations = self.correlations.iter().filter(|a| is_meant(a));
+        let correlations: Vec<&Attributes> = correlations.collect();
+        let all = rules.iter().map(|rule| &rule.attributes);
+        let all: Vec<&Attributes> = all.chain(correlations.iter().copied()).collect();
+        if all.is_empty()
+            && self.idle.is_empty()
+            && let Some(named) = &case.rule
+        {
+            return Err(Fixture::no_such_rule(named, &self.titles()).into());
+        }
+        Ok(Meant {
+            keys: all.iter().map(|a| a.key().to_owned()).collect(),
+            title: match &all[..] {
+                [one] => Some(one.title.clone()),
+                _ => None,
+            },
+            correlated: !correlations.is_empty(),
+            rules,
+        })
+    }
+
     /// Runs one case.
     fn case(&mut self, case: &Case) -> Result<Verdict, Mistake> {
-        let meant: Vec<Arc<Rule>> = match &case.rule {
-            None => self.rules.clone(),
-            Some(named) => {
-                let is_meant = |rule: &&Arc<Rule>| {
-                    let attributes = &rule.attributes;
-                    let names = [&attributes.id, &attributes.name];
-                    let mut names = names.into_iter().flatten();
-                    attributes.title == *named.text || names.any(|name| **name == *named.text)
-                };
-                let meant: Vec<_> = self.rules.iter().filter(is_meant).cloned().collect();
-                if meant.is_empty() && self.idle.is_empty() {
-                    let titles = self.rules.iter().map(|rule| &*rule.attributes.title);
-                    let titles: Vec<&str> = titles.collect();
-                    return Err(Fixture::no_such_rule(named, &titles).into());
-                }
-                meant
-            }
-        };
-        let title = match &meant[..] {
-            [one] => Some(one.attributes.title.clone()),
-            _ => None,
-        };
-        if meant.is_empty() {
+        let meant = self.meant(case)?;
+        let title = meant.title;
+        if meant.keys.is_empty() {
             let message = if self.idle.is_empty() {
                 "no rule of the file loads".to_owned()
             } else {
@@ -310,11 +382,14 @@ impl<'a> Suite<'a> {
             return Ok((title, Some(Wrong::new(message))));
         }
         let mut alerts = Vec::new();
-        let lines = self.alerts(case, &mut alerts)?;
-        alerts.retain(|alert| {
-            let key = alert.rule_key();
-            meant.iter().any(|rule| rule.attributes.key() == key)
-        });
+        let (lines, matched) = if meant.correlated {
+            let (lines, matched) =
+                correlated::alerts(self.runner, self.fixture, case, &mut alerts)?;
+            (lines, Some(matched))
+        } else {
+            (self.alerts(case, &mut alerts)?, None)
+        };
+        alerts.retain(|alert| meant.keys.iter().any(|key| key == alert.rule_key()));
         let message = match (lines, &case.expect) {
             (Read::Fault(line, fault), _) => {
                 let code = fault.code();
@@ -341,8 +416,13 @@ impl<'a> Suite<'a> {
         let Some(message) = message else {
             return Ok((title, None));
         };
+        if let Some(matched) = matched {
+            let matched = correlated::told(&matched);
+            let message = format!("{message}; of what correlations read matched: {matched}");
+            return Ok((title, Some(Wrong::new(message))));
+        }
         let is_silent = case.expect == Expect::Silent;
-        let (views, left_out) = self.views(case, &meant, is_silent)?;
+        let (views, left_out) = self.views(case, &meant.rules, is_silent)?;
         let message = if views.is_empty() && !is_silent {
             let seen = self.log_sources(case)?.join(", ");
             format!("{message}: its log source sees none of this; others do: {seen}")
