@@ -90,7 +90,9 @@ fn answer(request: &Request, options: Options) -> Result<Value, String> {
     if request.kind != "correlation" {
         // What rules match by themselves, whoever reads them.
         correlations.clear();
-        rules.iter_mut().for_each(|rule| rule.alerts = true);
+        for rule in &mut rules {
+            rule.alerts = true;
+        }
     }
     let (mut detector, not_running) = JsonDetector::new(rules, correlations, options);
     if let Some(refused) = not_running.iter().find(|rule| rule.always.is_none()) {

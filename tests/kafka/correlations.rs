@@ -5,7 +5,7 @@ use std::fs;
 use super::fleet::{self, Sent, Setting, Told};
 use super::harness::Broker;
 
-const RULES: &str = r#"
+const RULES: &str = r"
 title: Somebody asks who they are
 id: 0b1f6f0a-52c5-4d4e-8f4b-0f5c3c1f8a01
 name: asks
@@ -41,7 +41,7 @@ correlation:
   timespan: 1m
   condition: {gte: 2}
 level: high
-"#;
+";
 
 /// A program that a host starts so many seconds after the first of all.
 fn exec(host: &str, seconds: u32, arguments: &[&str]) -> Sent {

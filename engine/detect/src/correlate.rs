@@ -170,7 +170,7 @@ impl Correlations {
         let mut refused = Vec::new();
         let mut places: Vec<Option<CorrelationIdx>> = Vec::new();
         for correlation in correlations {
-            let place = match compiled.reason_against(&correlation, &running, &places) {
+            let place = match Self::reason_against(&correlation, &running, &places) {
                 Some(reason) => {
                     refused.push((correlation, reason));
                     None
@@ -184,7 +184,6 @@ impl Correlations {
     }
 
     fn reason_against(
-        &self,
         correlation: &Correlation,
         running: &impl Fn(usize) -> Option<RuleIdx>,
         places: &[Option<CorrelationIdx>],
@@ -252,17 +251,17 @@ impl Correlations {
 
     /// Which fields of a rule's events are asked for, by the correlations that read it and all around them.
     fn find_fields(&mut self) {
-        let mut fields = HashMap::new();
-        for (rule, feeds) in &self.feeds {
+        let asked = |feeds: &Vec<Feed>| {
             let mut asked = Vec::new();
             for feed in feeds {
                 self.fields_above(*feed, &mut asked);
             }
             asked.sort_unstable();
             asked.dedup();
-            fields.insert(*rule, asked);
-        }
-        self.fields = fields;
+            asked
+        };
+        let feeds = self.feeds.iter();
+        self.fields = feeds.map(|(rule, feeds)| (*rule, asked(feeds))).collect();
     }
 
     fn fields_above(&self, feed: Feed, asked: &mut Vec<Arc<str>>) {
@@ -595,8 +594,8 @@ impl Correlator {
                 let correlation = renewed(task.correlation.0 as usize)?;
                 let depth = correlations.of(correlation).depth;
                 Some(Reverse(Task {
-                    correlation,
                     depth,
+                    correlation,
                     ..task
                 }))
             })

@@ -157,15 +157,12 @@ impl Groups {
             before: NONE,
             behind: NONE,
         };
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.entries[at] = entry;
-                at
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() - 1
-            }
+        let at = if let Some(at) = self.free.pop() {
+            self.entries[at] = entry;
+            at
+        } else {
+            self.entries.push(entry);
+            self.entries.len() - 1
         };
         self.by_key.insert(Arc::clone(key), at);
         self.append(at);

@@ -279,6 +279,8 @@ fn a_boolean_condition_says_who_must_be_there_and_who_must_not() {
 
 #[test]
 fn values_are_counted_summed_and_ranked_exactly() {
+    use BoundOperator::{Gt, Gte};
+
     let value = |kind: CorrelationKind, condition: &[(BoundOperator, &str)], values: &[&str]| {
         let plan = compile(vec![correlation(
             kind,
@@ -296,7 +298,6 @@ fn values_are_counted_summed_and_ranked_exactly() {
             .map(|(_, time, ..)| time)
             .collect::<Vec<_>>()
     };
-    use BoundOperator::{Gt, Gte};
     let field = || "value".into();
     let distinct = CorrelationKind::ValueCount(vec![field()]);
     assert_eq!(
