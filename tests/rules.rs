@@ -13,7 +13,7 @@ use detect::{Alert, Detector, Line, Plan, Source};
 use event::{Origin, ProcessCache, Profile};
 use expect_test::expect_file;
 use serde_json::Value;
-use sigma::{Case, Expect, Fixture, Level, Rule, SourceFile};
+use sigma::{Case, Expect, Fixture, Rule, SourceFile};
 
 use crate::cli;
 
@@ -231,36 +231,6 @@ fn count_lines(lines: &[u8]) -> usize {
 
 #[test]
 fn the_index_of_the_starter_rules_is_fresh() {
-    let path = root().join("rules/README.md");
-    let text = std::fs::read_to_string(&path).expect("rules/README.md");
-    let head = text.lines().take_while(|line| !line.starts_with("| ["));
-    let mut index: Vec<String> = head.map(str::to_owned).collect();
-    for (below, rule) in starter_rules() {
-        let source = &rule.logsource;
-        let view = source
-            .category
-            .as_deref()
-            .or(source.service.as_deref())
-            .expect("a view");
-        let needs = source.definition.as_deref().unwrap_or_else(|| match view {
-            "process_creation" => "execve catch-all",
-            "file_event" => "file watch or file-creating calls",
-            other => panic!("{}: `definition` says what {other} needs", below.display()),
-        });
-        let level = match rule.attributes.level.expect("a level") {
-            Level::Informational => "informational",
-            Level::Low => "low",
-            Level::Medium => "medium",
-            Level::High => "high",
-            Level::Critical => "critical",
-        };
-        let below = below.to_string_lossy().replace('\\', "/");
-        let title = &rule.attributes.title;
-        index.push(format!(
-            "| [{title}]({below}) | {level} | {view} | {needs} |"
-        ));
-    }
-    expect_file![path].assert_eq(&(index.join("\n") + "\n"));
     let rules = starter_rules();
     let fleet = read_lines(&root().join("tests/data/fleet.jsonl.zst"));
     let (counts, events) = alerts_by_rule(&rules, &fleet);
