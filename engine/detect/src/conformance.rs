@@ -21,6 +21,7 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
         .map(|rule| Rule {
             logsource: native.clone(),
             // Whoever reads it.
+            // Here no correlation needs it.
             alerts: true,
             ..rule
         })
