@@ -394,7 +394,13 @@ impl Chain {
             Kind::Null => return Some(vec![Matcher::Null]),
             Kind::Bool(value) if !by_text => return Some(vec![Matcher::Bool(*value)]),
             Kind::Number(number) if !by_text && number.form != NumberForm::LeadingZeros => {
-                return Some(vec![Matcher::Number(Arc::clone(&number.canonical))]);
+                // Policy M6: the canonical text, or the text as written.
+                let mut matchers = vec![Matcher::Number(Arc::clone(&number.canonical))];
+                let text = written(number);
+                if text != number.canonical {
+                    matchers.extend(self.variants(&literal(&text), node, context)?);
+                }
+                return Some(matchers);
             }
             Kind::Bool(value) => Arc::from(if *value { "true" } else { "false" }),
             Kind::Number(number) => written(number),
