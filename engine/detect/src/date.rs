@@ -33,8 +33,10 @@ pub(crate) fn rfc3339(time_ms: i64) -> String {
 }
 
 fn seconds(text: &str) -> Option<i64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        let epoch: i64 = text.parse().ok()?;
+    let is_whole = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (epoch, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if is_whole(epoch) && is_whole(fraction) {
+        let epoch: i64 = epoch.parse().ok()?;
         return Some(if epoch > MILLISECONDS_FROM {
             epoch / 1000
         } else {
