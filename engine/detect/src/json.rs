@@ -150,9 +150,17 @@ impl Flat {
         for slot in slots.filter_map(|slot| u16::try_from(slot).ok()).map(Slot) {
             if Some(slot) == keywords {
                 flat.leaves(slot, event);
-            } else {
-                let name = fields.name(ViewKind::Native, slot);
-                flat.find(slot, event, name, 0);
+                continue;
+            }
+            let name = fields.name(ViewKind::Native, slot);
+            match event.get(name) {
+                // What a map says of elements that lack all of its fields is judged on the elements themselves.
+                Some(Value::Array(elements)) if !elements.is_empty() && !name.contains('.') => {
+                    for (element, value) in (1..).zip(elements) {
+                        flat.put(slot, value, element);
+                    }
+                }
+                _ => flat.find(slot, event, name, 0),
             }
         }
         flat
