@@ -26,6 +26,7 @@ mod modifier;
 mod number;
 mod pattern;
 mod placeholder;
+mod policy;
 mod references;
 mod rule;
 mod suggest;
@@ -42,6 +43,7 @@ pub use filter::Filter;
 pub use fixture::{Case, Events, Expect, Fixture, Named};
 pub use load::{load, load_with};
 pub use number::canonical_decimal;
+pub use policy::{PolicyPoint, policy};
 pub use rule::{
     AppliedFilter, Attributes, Comparison, Condition, Detection, Field, Item, Level, LogSource,
     Matcher, Part, Pattern, Quantifier, Regex, Related, Rule, Search, Selection, SelectionIdx,
