@@ -57,6 +57,8 @@ mod prefilter;
 mod reference;
 mod route;
 mod section;
+#[cfg(test)]
+mod semantics;
 mod subject;
 mod text;
 mod value_cache;
