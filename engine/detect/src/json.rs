@@ -5,6 +5,7 @@
 //! the same element counts for all items of a map (M5b). Keywords are looked for in every scalar (M8).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Fields, RecordClass, Slot, Span, Value as Slotted, ValueKind, ViewKind};
@@ -41,6 +42,8 @@ impl JsonDetector {
         };
         let unrouted = |rule| Rule {
             logsource: anything.clone(),
+            // What matches is asked here, not what alerts: no rule is left out because only correlations read it.
+            alerts: true,
             ..rule
         };
         let rules = rules.into_iter().map(unrouted).collect();
@@ -147,22 +150,26 @@ impl Flat {
         };
         let keywords = fields.keywords(ViewKind::Native);
         let slots = 0..fields.len(ViewKind::Native);
+        let mut members: BTreeMap<&str, Vec<Path<'_>>> = BTreeMap::new();
         for slot in slots.filter_map(|slot| u16::try_from(slot).ok()).map(Slot) {
             if Some(slot) == keywords {
                 flat.leaves(slot, event);
                 continue;
             }
             let name = fields.name(ViewKind::Native, slot);
-            match event.get(name) {
-                // What a map says of elements that lack all of its fields is judged on the elements themselves.
-                Some(Value::Array(elements)) if !elements.is_empty() && !name.contains('.') => {
-                    for (element, value) in (1..).zip(elements) {
-                        flat.put(slot, value, element);
-                    }
+            let member = name.split_once('.').map_or(name, |(member, _)| member);
+            members.entry(member).or_default().push((slot, name));
+        }
+        for paths in members.values() {
+            let rows = rows(event, paths);
+            let is_array = rows.len() > 1 || rows.iter().any(|row| row.in_array);
+            for (number, row) in (1..).zip(rows) {
+                for (slot, value) in row.values {
+                    flat.put(slot, value, if is_array { number } else { 0 });
                 }
-                _ => flat.find(slot, event, name, 0),
             }
         }
+        flat.values.sort_by_key(|value| value.slot.0);
         flat
     }
 
@@ -173,30 +180,6 @@ impl Flat {
             values: &self.values,
             node: 0,
             source: self,
-        }
-    }
-
-    fn find(&mut self, slot: Slot, at: &Value, path: &str, element: u32) {
-        match at {
-            Value::Array(elements) => {
-                for (number, value) in (1..).zip(elements) {
-                    let element = if element == 0 { number } else { element };
-                    self.find(slot, value, path, element);
-                }
-            }
-            Value::Object(members) => {
-                if let Some(value) = members.get(path) {
-                    return self.put(slot, value, element);
-                }
-                for (at, _) in path.match_indices('.') {
-                    let (first, rest) = path.split_at(at);
-                    if let (Some(value), Some(rest)) = (members.get(first), rest.strip_prefix('.'))
-                    {
-                        self.find(slot, value, rest, element);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 
@@ -242,6 +225,78 @@ impl Flat {
         self.bytes.extend_from_slice(text);
         Span { offset, len }
     }
+}
+
+/// A field, and what is left of its name.
+type Path<'a> = (Slot, &'a str);
+
+/// One element of each array of objects on the way to some fields: the values that M5b takes together.
+#[derive(Clone, Default)]
+struct Row<'v> {
+    values: Vec<(Slot, &'v Value)>,
+    in_array: bool,
+}
+
+/// Rows below one member of an event; combinations beyond are not looked at.
+const ROWS_MAX: usize = 10_000;
+
+/// What these paths find: of an array the rows of each element, of an object each combination of those of its
+/// members. There is always one.
+fn rows<'v>(at: &'v Value, paths: &[Path<'_>]) -> Vec<Row<'v>> {
+    match at {
+        Value::Array(elements) if !elements.is_empty() => {
+            let rows = elements.iter().flat_map(|element| rows(element, paths));
+            let in_array = |row| Row {
+                in_array: true,
+                ..row
+            };
+            rows.map(in_array).take(ROWS_MAX).collect()
+        }
+        Value::Object(members) => {
+            let mut own = Row::default();
+            let mut below: BTreeMap<&str, Vec<Path<'_>>> = BTreeMap::new();
+            for (slot, path) in paths {
+                match members.get(*path) {
+                    // The array itself, asked for to know its elements.
+                    Some(Value::Array(_)) if !path.contains('.') => {
+                        below.entry(path).or_default().push((*slot, ""));
+                    }
+                    Some(value) => own.values.push((*slot, value)),
+                    None if path.is_empty() => own.values.push((*slot, at)),
+                    None => {
+                        for (at, _) in path.match_indices('.') {
+                            let (first, rest) = path.split_at(at);
+                            let rest = rest.strip_prefix('.').unwrap_or(rest);
+                            below.entry(first).or_default().push((*slot, rest));
+                        }
+                    }
+                }
+            }
+            let below = below.into_iter();
+            let below = below.filter_map(|(name, paths)| Some((members.get(name)?, paths)));
+            below.fold(vec![own], |so_far, (member, paths)| {
+                combined(&so_far, &rows(member, &paths))
+            })
+        }
+        _ => {
+            let whole = paths.iter().filter(|(_, rest)| rest.is_empty());
+            let values = whole.map(|(slot, _)| (*slot, at)).collect();
+            vec![Row {
+                values,
+                in_array: false,
+            }]
+        }
+    }
+}
+
+fn combined<'v>(left: &[Row<'v>], right: &[Row<'v>]) -> Vec<Row<'v>> {
+    let pairs = left.iter().flat_map(|left| {
+        right.iter().map(move |right| Row {
+            values: [&left.values[..], &right.values[..]].concat(),
+            in_array: left.in_array || right.in_array,
+        })
+    });
+    pairs.take(ROWS_MAX).collect()
 }
 
 impl Source for Flat {
