@@ -328,6 +328,7 @@ fn exit_codes_tell_findings_usage_and_faults_apart() {
         (0, &["check"]),
         (0, &["config", "show"]),
         (0, &["config", "example"]),
+        (0, &["policy"]),
         (0, &["completions", "bash"]),
         (0, &["man"]),
         (0, &["man", "scan"]),
@@ -372,6 +373,7 @@ fn every_help_text_has_examples_that_parse() {
         "run",
         "scan",
         "check",
+        "policy",
         "config",
         "completions",
         "man",
@@ -408,6 +410,32 @@ fn every_help_text_has_examples_that_parse() {
             );
         }
     }
+}
+
+#[test]
+fn the_policy_is_printed_a_line_a_point_and_as_json() {
+    let text = run(&["policy", "--output", "table"]).out;
+    let points = sigma::policy();
+    assert_eq!(text.lines().count(), points.len() + 1);
+    let rows = text.lines().skip(1).zip(&points);
+    for (row, point) in rows {
+        assert!(
+            row.starts_with(&point.id) && row.ends_with(&point.pythia),
+            "{row}"
+        );
+    }
+    let json = run(&["policy", "--output", "json"]).out;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let listed = json.as_array().expect("a list");
+    assert_eq!(listed.len(), points.len());
+    for (listed, point) in listed.iter().zip(&points) {
+        assert_eq!(listed["id"], point.id.as_str());
+        assert_eq!(listed["point"], point.point.as_str());
+        assert_eq!(listed["pythia"], point.pythia.as_str());
+        assert_eq!(listed["disputed"], point.disputed);
+    }
+    let lines = run(&["policy", "--output", "jsonl"]).out;
+    assert_eq!(alerts(&lines), *listed);
 }
 
 #[test]

@@ -107,6 +107,51 @@ fn console_blocks_of_the_page_on_testing_rules_run() {
     assert!(run_console_blocks("docs/testing-rules.md", folder.path()) > 6);
 }
 
+/// `docs/policy.md`, from the table that `pythia policy` prints.
+fn policy_page() -> String {
+    let mut page = String::from(POLICY_HEAD);
+    for point in sigma::policy() {
+        let sigma::PolicyPoint {
+            id,
+            point,
+            pythia,
+            disputed,
+        } = point;
+        let disputed = if disputed == 0 {
+            String::new()
+        } else {
+            disputed.to_string()
+        };
+        page += &format!("| {id} | {point} | {pythia} | {disputed} |\n");
+    }
+    page
+}
+
+const POLICY_HEAD: &str = "# What Pythia does where the Sigma specification is silent
+
+The specification leaves points open, and engines read some of its sentences differently. Each such point has an id, one answer, and
+cases in `tests/data/semantics` that hold it: `M` for matching, `T` for the timing of correlations, `F` for filters. An error keeps a rule from running; a
+warning does not, unless `pythia check --strict` is asked for.
+
+\"Disputed\" counts the cases of public test suites of Sigma engines whose outcome depends on the point, and on which those engines differ.
+
+The program prints the same table; `--output json` gives it to other programs.
+
+```console
+$ pythia policy --output table
+...
+```
+
+| id | open point | what Pythia does | disputed |
+|---|---|---|---|
+";
+
+#[test]
+fn the_policy_page_is_up_to_date() {
+    expect_test::expect_file!["../docs/policy.md"].assert_eq(&policy_page());
+    assert_eq!(run_console_blocks("docs/policy.md"), 1);
+}
+
 #[test]
 fn the_readme_shows_the_rule_that_ships() {
     let shown = blocks(&read("README.md"), "yaml");

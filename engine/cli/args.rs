@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// The fields of each log source: where they come from, what becomes of them, an example
     #[command(after_help = FIELDS_EXAMPLES)]
     Fields(Fields),
+    /// What Pythia does on each point that the Sigma specification leaves open
+    #[command(after_help = POLICY_EXAMPLES)]
+    Policy,
     /// The configuration in force, and an example of it
     #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(Config),
@@ -140,6 +143,10 @@ Exit codes:
      from what was asked for (topics create)
   2  wrong usage, configuration or rule paths
   3  a fault at run time: a file, a topic or the output cannot be read or written";
+
+const POLICY_EXAMPLES: &str = "Examples:
+  pythia policy --output table
+  pythia policy --output json | jq '.[] | select(.id == \"M5b\")'";
 
 const CONFIG_EXAMPLES: &str = "Examples:
   pythia config example > pythia.toml

@@ -12,6 +12,7 @@ mod explained;
 mod fields;
 mod input;
 mod new;
+mod policy;
 mod reload;
 mod rules;
 mod run;
@@ -88,6 +89,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Dlq(what) => dlq::run(common, what),
         Command::Topics(what) => topics::run(common, what),
         Command::Doctor(doctor) => doctor::run(common, doctor),
+        Command::Policy => policy::run(common),
         Command::Conformance => conformance::run(common),
         Command::Config(what) => config::run(common, *what),
         Command::Completions { shell } => {
