@@ -149,7 +149,7 @@ $ pythia policy --output table
 #[test]
 fn the_policy_page_is_up_to_date() {
     expect_test::expect_file!["../docs/policy.md"].assert_eq(&policy_page());
-    assert_eq!(run_console_blocks("docs/policy.md"), 1);
+    assert_eq!(run_console_blocks("docs/policy.md", root()), 1);
 }
 
 #[test]

@@ -21,7 +21,6 @@ fn matches(rules: Vec<Rule>, event: &Value, options: Options) -> (bool, bool) {
         .map(|rule| Rule {
             logsource: native.clone(),
             // Whoever reads it.
-            // Here no correlation needs it.
             alerts: true,
             ..rule
         })
