@@ -141,7 +141,11 @@ fn values_are_patterns_with_wildcards_and_escapes() {
 fn values_keep_the_type_that_yaml_gives_them() {
     assert_eq!(values("f:"), "null");
     assert_eq!(values("f: null"), "null");
-    assert_eq!(values("f: [5, -7, 3.0, 1e3]"), "5 or -7 or 3 or 1000");
+    assert_eq!(
+        values("f: [5, -7, 3.0, 1e3]"),
+        "5 or -7 or 3 or '3.0' or 1000 or '1e3'",
+        "a number is also its text as written"
+    );
     assert_eq!(values("f: 18446744073709551615"), "18446744073709551615");
     assert_eq!(values("f: '5'"), "'5'");
     assert_eq!(
