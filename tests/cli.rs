@@ -977,6 +977,91 @@ fn kafka_properties_that_nobody_knows_are_a_configuration_mistake() {
 }
 
 #[test]
+fn a_rule_is_explained_on_an_event_whether_it_matches_or_not() {
+    let folder = Folder::new();
+    let other =
+        r#"{"ID":"1626611364.720:348502","EXECVE":{"argc":3,"ARGV":["perl","-e","print 1"]}}"#;
+    let events = folder.write("events.jsonl", format!("{SEED}\n{other}\n"));
+    let rule = "rules/linux/reverse_shell/perl.yml";
+    let explain = |event: &str, output: &str| run(&["explain", rule, event, "--output", output]);
+    let found = explain(&format!("{events}:1"), "table");
+    for part in [
+        "Perl One-Liner Opens a Network Shell",
+        "rules/linux/reverse_shell/perl.yml:1",
+        "runs on process_creation, found by a literal",
+        "  process_creation: matches",
+    ] {
+        assert!(found.out.contains(part), "{part}: {}", found.out);
+    }
+    let missed = explain(&format!("{events}:2"), "table");
+    assert_eq!(missed.code, Some(0));
+    for part in ["does not match, 2 items away", "saw 'perl -e print 1'"] {
+        assert!(missed.out.contains(part), "{part}: {}", missed.out);
+    }
+    let json: Value =
+        serde_json::from_str(&explain(&format!("{events}:2"), "json").out).expect("JSON");
+    assert_eq!(json[0]["matches"], false);
+    assert_eq!(json[0]["views"][0]["view"], "process_creation");
+    // Nothing there to explain, and nothing to explain it by.
+    for (event, told) in [
+        ("events.jsonl:9", "cannot be"),
+        (&format!("{events}:9"), "has no line 9"),
+    ] {
+        let ran = run(&["explain", rule, event]);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(
+            ran.err.contains(told) || ran.err.contains("No such file"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn a_correlation_shows_its_events_and_the_summary_what_came_too_late() {
+    let folder = Folder::new();
+    let rules = folder.write(
+        "rules.yml",
+        "title: Somebody asks who they are\nname: asks\nlogsource: {category: process_creation}\n\
+         detection: {selection: {CommandLine: whoami}, condition: selection}\n---\n\
+         title: Asked three times in a minute\nid: three\ncorrelation:\n  type: event_count\n  rules: asks\n  \
+         group-by: host\n  timespan: 1m\n  condition: {gte: 3}\n",
+    );
+    let event = |seconds: u32| {
+        let time = 1_700_000_000 + seconds;
+        format!(
+            "{{\"ID\":\"{time}.000:{seconds}\",\"NODE\":\"web-01\",\"EXECVE\":{{\"ARGV\":[\"whoami\"]}}}}\n"
+        )
+    };
+    let events = folder.write("events.jsonl", [100, 60, 115].map(event).concat());
+    let scan = |lateness: &str, files: &[&str]| {
+        let rest = ["scan", "--output", "table", "--rules", &rules];
+        ran(pythia(&[&rest, files].concat()).env("PYTHIA__CORRELATION__LATENESS", lateness))
+    };
+    let found = scan("120s", &[&events]);
+    for part in [
+        "Asked three times in a minute on web-01",
+        "  events   3 of host web-01, ",
+        ": whoami\n",
+    ] {
+        assert!(found.out.contains(part), "{}", found.out);
+    }
+    assert!(found.err.contains("1 alert from 1 rule"), "{}", found.err);
+    let late = scan("5s", &[&events]);
+    assert_eq!(late.out, "");
+    let told = "correlation Asked three times in a minute: 1 matches came too late (`correlation.lateness`)";
+    assert!(late.err.contains(told), "{}", late.err);
+    // Several files may tell of the same time one after the other: nothing in them is late.
+    let first = folder.write("first.jsonl", event(100));
+    let second = folder.write("second.jsonl", [60, 115].map(event).concat());
+    assert!(
+        scan("5s", &[&first, &second])
+            .err
+            .contains("1 alert from 1 rule")
+    );
+}
+
+#[test]
 fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let folder = Folder::new();
     let file = folder.write(

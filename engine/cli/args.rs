@@ -96,6 +96,9 @@ pub(crate) enum Command {
     /// Make a rule and its fixture from a captured event
     #[command(after_help = NEW_EXAMPLES)]
     New(New),
+    /// Rules on one event: how each runs, and which values decide, seen against asked
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// The fields of each log source: where they come from, what becomes of them, an example
     #[command(after_help = FIELDS_EXAMPLES)]
     Fields(Fields),
@@ -236,6 +239,11 @@ Examples:
   pythia new --event /var/log/laurel/audit.log:4711 --title 'Perl opens a socket' --out rules/linux/mine
   grep 'nc -e' captured.jsonl | pythia new --event -";
 
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  pythia explain rules/linux/reverse_shell/perl.yml sample.jsonl:7
+  pythia explain my-rule.yml - < event.json
+  pythia explain rules/linux/web_server sample.jsonl --output json | jq '.[] | select(.matches) | .title'";
+
 const FIELDS_EXAMPLES: &str = "Examples:
   pythia fields process_creation
   pythia fields auditd --output table | grep SYSCALL
@@ -260,6 +268,17 @@ pub(crate) struct New {
     /// Log source of the rule; else the first of these that sees the event, a rename before its file events
     #[arg(long, value_name = "NAME", value_parser = log_sources())]
     pub(crate) logsource: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Rule file, or a folder of rules
+    #[arg(value_name = "RULE")]
+    pub(crate) rule: PathBuf,
+    /// The event: a file and the number of its line; without a number its first. `-` is stdin. The lines before tell who the
+    /// parents are
+    #[arg(value_name = "EVENT[:LINE]")]
+    pub(crate) event: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod costs;
 mod demo;
 mod dlq;
 mod doctor;
+mod explain;
 mod explained;
 mod fields;
 mod input;
@@ -85,6 +86,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Check(check) => check::run(common, check),
         Command::Test(test) => test::run(common, test),
         Command::New(new) => new::run(common, new),
+        Command::Explain(explain) => explain::run(common, explain),
         Command::Fields(fields) => fields::run(common, fields),
         Command::Dlq(what) => dlq::run(common, what),
         Command::Topics(what) => topics::run(common, what),

@@ -71,7 +71,7 @@ pub(crate) fn run(common: &Common, new: &New) -> Result<Exit> {
 }
 
 /// `FILE:LINE`, or a file alone; a file that is called like that is one.
-fn position(text: &Path) -> (PathBuf, Option<u64>) {
+pub(crate) fn position(text: &Path) -> (PathBuf, Option<u64>) {
     let split = || {
         let (file, line) = text.to_str()?.rsplit_once(':')?;
         let line = line.parse().ok().filter(|line| *line > 0)?;

@@ -6,6 +6,9 @@ use detect::Alert;
 /// Longest value shown, in characters.
 const VALUE: usize = 240;
 
+/// Events of a correlation that are shown: the last ones.
+const EVENTS: usize = 4;
+
 /// The alert as a block of lines.
 pub(crate) fn alert(alert: &Alert, paint: Paint) -> String {
     let text = |text: &str| shortened(&escaped(text), VALUE);
@@ -64,6 +67,30 @@ pub(crate) fn alert(alert: &Alert, paint: Paint) -> String {
             text(field),
             text(&found.matcher)
         ));
+    }
+    if let Some(found) = &alert.correlation {
+        let group = found.group.iter();
+        let group: Vec<String> = group
+            .map(|(name, value)| format!("{} {}", text(name), text(value)))
+            .collect();
+        let of = if group.is_empty() { "" } else { " of " };
+        block += &format!(
+            "  events   {}{of}{}, {} to {}\n",
+            found.event_count,
+            group.join(", "),
+            found.from,
+            found.to
+        );
+        let last = found.events.iter().rev().take(EVENTS).rev();
+        for event in last {
+            let summary = event.summary.as_deref().unwrap_or_default();
+            block += &paint.faint(&format!(
+                "           {} {}: {}\n",
+                event.time,
+                text(&event.title),
+                text(summary)
+            ));
+        }
     }
     block
 }
