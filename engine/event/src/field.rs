@@ -212,15 +212,80 @@ pub(crate) struct Step {
     /// Names that are the whole rest of a dotted path: where such a member exists, the path is not
     /// followed by its parts.
     pub(crate) literals: Vec<(Symbol, Slot)>,
+    /// PERF: by symbol, one more than the place in `next`, or [`Step::LITERAL`]; an object has some forty members, and
+    /// few of them are asked for.
+    table: Vec<u8>,
+    /// Some name has no place in the table.
+    is_beyond: bool,
+}
+
+/// What a step says of a member's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Nobody asks for it.
+    No,
+    /// Paths go on at this step.
+    Below(u32),
+    /// It is one of [`Step::literals`].
+    Literal,
 }
 
 impl Step {
+    const LITERAL: u8 = u8::MAX;
+    /// Symbols in a table.
+    const TABLE_MAX: usize = 1 << 12;
+
+    /// What is asked of a member of this name.
+    pub(crate) fn asked(&self, name: Symbol) -> Asked {
+        match self.table.get(name.index()) {
+            Some(&Self::LITERAL) => Asked::Literal,
+            Some(&place @ 1..) => Asked::Below(self.next[usize::from(place) - 1].1),
+            _ if self.is_beyond => self.look_for(name),
+            _ => Asked::No,
+        }
+    }
+
+    fn look_for(&self, name: Symbol) -> Asked {
+        if let Some(step) = self.below(name) {
+            return Asked::Below(step);
+        }
+        let is_it = |(known, _): &(Symbol, Slot)| *known == name;
+        if self.literals.iter().any(is_it) {
+            Asked::Literal
+        } else {
+            Asked::No
+        }
+    }
+
     /// The step below, by member name.
     pub(crate) fn below(&self, name: Symbol) -> Option<u32> {
         self.next
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, step)| *step)
+    }
+
+    fn add_below(&mut self, name: Symbol, step: u32) {
+        self.next.push((name, step));
+        let place = u8::try_from(self.next.len());
+        self.note(name, place.ok().filter(|place| *place < Self::LITERAL));
+    }
+
+    fn add_literal(&mut self, name: Symbol, slot: Slot) {
+        self.literals.push((name, slot));
+        self.note(name, Some(Self::LITERAL));
+    }
+
+    fn note(&mut self, name: Symbol, mark: Option<u8>) {
+        let index = name.index();
+        let (Some(mark), true) = (mark, index < Self::TABLE_MAX) else {
+            self.is_beyond = true;
+            return;
+        };
+        if self.table.len() <= index {
+            self.table.resize(index + 1, 0);
+        }
+        self.table[index] = mark;
     }
 }
 
@@ -432,7 +497,7 @@ impl Fields {
         let (mut at, mut path) = (0, field);
         while let Some((part, rest)) = path.split_once('.') {
             let literal = self.symbols.intern(path.as_bytes());
-            self.native.steps[at].literals.push((literal, slot));
+            self.native.steps[at].add_literal(literal, slot);
             at = self.step_below(at, part);
             path = rest;
         }
@@ -451,7 +516,7 @@ impl Fields {
         }
         let step = self.native.steps.len();
         self.native.steps.push(Step::default());
-        self.native.steps[at].next.push((name, step as u32));
+        self.native.steps[at].add_below(name, step as u32);
         step
     }
 

@@ -1,5 +1,6 @@
 //! The native view (`service: laurel`): the normalised event under its own paths.
 
+use crate::field::Asked;
 use crate::fill::{Filler, Place};
 use crate::normal::{NONE, Record};
 use crate::symbol::{Known, Symbol};
@@ -76,11 +77,17 @@ impl Filler<'_> {
             self.put_node(slot, place);
         }
         let from = self.begin();
+        let mut has_literal = false;
         let mut members = self.normal.children(record.node);
         while let Some(member) = members.next(self.normal) {
             let name = self.normal.symbol(member);
-            let Some(below) = step.below(name) else {
-                continue;
+            let below = match step.asked(name) {
+                Asked::No => continue,
+                Asked::Below(below) => below,
+                Asked::Literal => {
+                    has_literal = true;
+                    continue;
+                }
             };
             let place = Place {
                 node: member,
@@ -95,7 +102,9 @@ impl Filler<'_> {
                 _ => self.visit(below, place),
             }
         }
-        self.literals(step, record.node, place.element, from);
+        if has_literal {
+            self.literals(step, record.node, place.element, from);
+        }
     }
 
     fn native_member(&mut self, member: u32) {
@@ -127,12 +136,17 @@ impl Filler<'_> {
         let mut children = self.normal.children(place.node);
         match self.normal.kind(place.node) {
             Kind::Object => {
+                let mut has_literal = false;
                 while let Some(node) = children.next(self.normal) {
-                    if let Some(below) = step.below(self.normal.symbol(node)) {
-                        self.visit(below, Place { node, ..place });
+                    match step.asked(self.normal.symbol(node)) {
+                        Asked::No => {}
+                        Asked::Below(below) => self.visit(below, Place { node, ..place }),
+                        Asked::Literal => has_literal = true,
                     }
                 }
-                self.literals(step, place.node, place.element, from);
+                if has_literal {
+                    self.literals(step, place.node, place.element, from);
+                }
             }
             Kind::Array => {
                 while let Some(node) = children.next(self.normal) {
