@@ -19,10 +19,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use sigma::{Correlation, CorrelationSource, SourceTarget};
+use sigma::{Correlation, SourceTarget};
 
 use crate::alert::RuleText;
-use crate::enrich::rule_text;
+use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::plan::RuleIdx;
 use group::{Group, Groups};
 use measure::Rule as MeasureRule;
@@ -191,6 +191,12 @@ impl Correlations {
         if let Some(reason) = &correlation.not_running {
             return Some(reason.clone());
         }
+        let bytes = serde_json::to_string(&rule_text(&correlation.attributes));
+        if bytes.map_or(true, |text| text.len() > RULE_BYTES_MAX) {
+            return Some(format!(
+                "its describing attributes take more than {RULE_BYTES_MAX} bytes of every alert"
+            ));
+        }
         let is_idle = |target: SourceTarget| match target {
             SourceTarget::Rule(rule) => running(rule).is_none(),
             SourceTarget::Correlation(place) => places[place].is_none(),
@@ -280,17 +286,19 @@ impl Correlations {
     /// How far back events must be read to know the state of all, in milliseconds of event time: whether a condition
     /// held at the event before, a timespan ago at most, is told by the timespan before that.
     pub fn replay_ms(&self) -> i64 {
-        let mut spans: Vec<i64> = Vec::with_capacity(self.all.len());
-        for compiled in &self.all {
-            let below = |source: &CorrelationSource| match source.target {
-                SourceTarget::Rule(_) => 0,
-                SourceTarget::Correlation(_) => spans.iter().copied().max().unwrap_or(0),
-            };
-            let below = compiled.correlation.sources.iter().map(below).max();
+        let mut below = vec![0_i64; self.all.len()];
+        let mut longest = 0;
+        // Each stands behind those that it reads.
+        for (index, compiled) in self.all.iter().enumerate() {
             let own = compiled.correlation.timespan_ms.saturating_mul(2);
-            spans.push(own.saturating_add(below.unwrap_or(0)));
+            let span = own.saturating_add(below[index]);
+            longest = longest.max(span);
+            for outer in &compiled.feeds {
+                let below = &mut below[outer.correlation.0 as usize];
+                *below = span.max(*below);
+            }
         }
-        spans.into_iter().max().unwrap_or(0)
+        longest
     }
 
     /// Whether there are none.

@@ -226,9 +226,23 @@ fn canonical_value(view: &Subject<'_>, slot: Slot) -> Option<Arc<str>> {
     };
     match &texts[..] {
         [] => None,
-        [only] => Some(only.as_str().into()),
-        several => serde_json::to_string(several).ok().map(Into::into),
+        [only] => Some(bounded(only)),
+        several => serde_json::to_string(several)
+            .ok()
+            .map(|json| bounded(&json)),
     }
+}
+
+/// Most bytes of a value that correlations keep; attackers choose what stands in events.
+const CORRELATED_BYTES_MAX: usize = 1024;
+
+/// The text; of a longer one the start and a hash of the whole, so that different texts stay different.
+fn bounded(text: &str) -> Arc<str> {
+    if text.len() <= CORRELATED_BYTES_MAX {
+        return text.into();
+    }
+    let hash = Uuid::from_bytes(text_hash(text.as_bytes())).simple();
+    format!("{}… sha256:{hash}", cut_to(text, CORRELATED_BYTES_MAX)).into()
 }
 
 /// 128 bits that nobody can aim at: attackers choose what stands in events.
@@ -527,6 +541,15 @@ mod tests {
         ] {
             assert_ne!(id, other);
         }
+    }
+
+    #[test]
+    fn long_values_of_correlations_are_bounded_and_stay_apart() {
+        let long = "a".repeat(1 << 20);
+        let (one, other) = (bounded(&(long.clone() + "b")), bounded(&(long + "c")));
+        assert_ne!(one, other);
+        assert!(one.len() < 2 * CORRELATED_BYTES_MAX);
+        assert_eq!(&*bounded("short"), "short");
     }
 
     #[test]
