@@ -330,6 +330,7 @@ fn an_outer_correlation_reads_inner_ones_at_their_match_time() {
         bounds(&[(BoundOperator::Gte, "2")]),
     );
     let plan = compile(vec![inner, outer]);
+    assert_eq!(plan.replay_ms(), 4 * MINUTE);
     let event = |time: i64, rule: u32| (time, vec![rule], Some("a"), None);
     let (fired, _) = run(&plan, &[event(0, 0), event(5, 0), event(9, 1)], MINUTE);
     assert_eq!(fired, [(1, 9, 0, "a".into())]);
