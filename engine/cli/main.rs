@@ -27,8 +27,14 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser as _};
 use console::printing::{err, escaped, out};
+use tikv_jemallocator::Jemalloc;
 
 use crate::args::{Arguments, Command};
+
+/// For librdkafka's buffers too. What glibc's allocator holds grows over days where large and small messages are freed by
+/// other threads than those that made them; this one gives it back.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
