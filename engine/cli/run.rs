@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use console::settings::Config;
@@ -33,7 +32,7 @@ pub(crate) const READ_AGAIN: &str = "lines in flight will be read again";
 pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     // Settings.
     let config = settings(common, &run.kafka)?;
-    let mut options = options(&config);
+    let options = options(&config);
     if let Some(topic) = options.output_topics_read().first() {
         let help = "every dead letter would be read again: name other topics";
         let mistake = format!("kafka.input: {topic} is written by pythia\n  help: {help}");
@@ -63,13 +62,6 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let idle = rules.idle();
     let telemetry = Arc::new(Telemetry::new());
     let plan = Arc::new(rules.compiled.plan);
-    if !plan.correlations().is_empty() {
-        // What lies before is what their state is made of.
-        let replay = plan.correlations().replay_ms();
-        let replay = replay.saturating_add(options.correlations.lateness_ms);
-        let replay = Duration::from_millis(replay.unsigned_abs());
-        options.warmup = options.warmup.max(replay);
-    }
     let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
     let watcher = Watcher::new(
         paths,

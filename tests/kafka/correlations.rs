@@ -1,8 +1,10 @@
 //! Correlations in the service: by host, over a restart in the middle of a window, held against `pythia scan`.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::fleet::{self, Sent, Setting, Told};
+use super::fleet::{self, BUSY, Sent, Setting, Told};
 use super::harness::Broker;
 
 const RULES: &str = r"
@@ -125,5 +127,57 @@ fn correlations_by_host_go_on_after_a_restart_and_give_what_scan_gives() {
         );
         assert_eq!(told.body["time"], "2023-11-14T22:14:10.500Z");
         assert_eq!(told.body["host"], "web-01");
+    }
+}
+
+/// How far back lines are read again is asked of the rules that run when a partition comes, not of those at the start.
+#[test]
+fn correlations_that_a_reload_brought_are_replayed_where_a_partition_comes_back() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut setting = Setting::new(broker, "replay");
+    setting.rules = setting.folder.path().join("rules");
+    fs::create_dir(&setting.rules).expect("a folder");
+    let file = setting.rules.join("rules.yml");
+    let (base, _) = RULES.split_once("---").expect("a correlation");
+    fs::write(&file, base).expect("a file");
+    let asks: Vec<Sent> = (0..60)
+        .map(|n| exec(&format!("web-{}", n % 20), n, &["whoami"]))
+        .collect();
+    fleet::produce(broker, &setting.input, &asks);
+    // One line fits into the warm-up: it is cut, and says so.
+    let more = "[process_cache]\nwarmup = \"0s\"\nwarmup_bytes = \"1B\"\n[rules]\nreload_interval = \"200ms\"\n";
+
+    let one = setting.start("one", more);
+    fleet::wait_until_committed(broker, &setting.input, &setting.group);
+    fs::write(&file, RULES).expect("a file");
+    wait_until("the reload", || {
+        one.metric("pythia_ruleset_reloads_total{result=\"ok\"}") == Some(1.0)
+    });
+    let warm = one
+        .said("assigned")
+        .iter()
+        .any(|said| !said["warm_from"].is_null());
+    assert!(!warm, "no rule asks for a replay: {}", one.log());
+
+    let two = setting.start("two", more);
+    two.wait_for_log(r#""event":"assigned""#);
+    two.stop();
+    wait_until("a partition that came back", || {
+        let said = one.said("assigned");
+        said.iter().any(|said| !said["warm_from"].is_null())
+    });
+    wait_until("the cut", || !one.said("warmup_cut").is_empty());
+    let cut = &one.said("warmup_cut")[0];
+    assert!(cut["unread"].as_i64() > Some(0), "{cut}");
+    one.stop();
+}
+
+fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !reached() {
+        assert!(Instant::now() < deadline, "{what}: still not");
+        thread::sleep(BUSY);
     }
 }

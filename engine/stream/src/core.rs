@@ -134,6 +134,17 @@ impl Core {
             if warmup && state.bytes_left == 0 {
                 enough = Some((partition, state.start));
                 self.ledger.jump(partition, state.start);
+                let unread = state.start - message.offset() - 1;
+                if unread > 0 {
+                    let ruleset = self.shared.rulesets.current();
+                    let correlated = !ruleset.plan().correlations().is_empty();
+                    self.telemetry.warmup_cut(
+                        message.topic(),
+                        partition.partition,
+                        unread,
+                        correlated,
+                    );
+                }
             }
             if !warmup || enough.is_some() {
                 self.warmups.remove(&partition);

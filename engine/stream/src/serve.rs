@@ -158,7 +158,7 @@ pub fn serve(
         i64::try_from(options.process_cache_max_age.as_millis()).unwrap_or(i64::MAX);
     let telemetry = Arc::clone(telemetry);
     let shared = Arc::new(Shared {
-        rulesets,
+        rulesets: Arc::clone(&rulesets),
         profile,
         sink,
         telemetry: Arc::clone(&telemetry),
@@ -168,7 +168,13 @@ pub fn serve(
     });
     let (tasks, threads) = start_workers(options.threads.max(1), &shared, &report_sender)?;
     let core = Core::new(options, tasks, reports, Arc::clone(&shared), stop.clone());
-    let assignments = Assignments::new(options, core, Arc::clone(&telemetry), stop.clone());
+    let assignments = Assignments::new(
+        options,
+        core,
+        rulesets,
+        Arc::clone(&telemetry),
+        stop.clone(),
+    );
     let consumer: Source = options
         .consumer()
         .create_with_context(assignments)

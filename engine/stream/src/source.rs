@@ -16,6 +16,7 @@ use rdkafka::{ClientContext, Offset, Statistics};
 use crate::core::{Beginning, Core};
 use crate::ledger::PartitionId;
 use crate::options::{Options, Start};
+use crate::ruleset::Rulesets;
 use crate::telemetry::{Telemetry, ends, now_ms};
 use crate::{ServeError, Stop};
 
@@ -44,7 +45,9 @@ pub(crate) struct Assignments {
     /// Asynchronous commits so far.
     commits: AtomicUsize,
     start: Start,
+    rulesets: Arc<Rulesets>,
     warmup: Duration,
+    lateness_ms: i64,
     drain_within: Duration,
     outputs: [String; 2],
     stop: Stop,
@@ -55,6 +58,7 @@ impl Assignments {
     pub(crate) fn new(
         options: &Options,
         core: Core,
+        rulesets: Arc<Rulesets>,
         telemetry: Arc<Telemetry>,
         stop: Stop,
     ) -> Self {
@@ -62,7 +66,9 @@ impl Assignments {
             core: Mutex::new(core),
             commits: AtomicUsize::new(0),
             start: options.start,
+            rulesets,
             warmup: options.warmup,
+            lateness_ms: options.correlations.lateness_ms,
             drain_within: options.drain_deadline(),
             outputs: [options.alerts.clone(), options.dead_letters.clone()],
             stop,
@@ -233,10 +239,23 @@ impl Assignments {
                 _ => None,
             }
         };
-        let warmup = i64::try_from(self.warmup.as_millis()).unwrap_or(i64::MAX / 2);
+        let warmup = self.warmup_ms();
         (warmup > 0)
             .then(|| warmup_offset(ask, now_ms(), warmup, start))
             .flatten()
+    }
+
+    /// How far back a partition is read again: for the process cache, and for the state of the correlations that run now.
+    fn warmup_ms(&self) -> i64 {
+        let cache = i64::try_from(self.warmup.as_millis()).unwrap_or(i64::MAX);
+        let ruleset = self.rulesets.current();
+        let correlations = ruleset.plan().correlations();
+        let replay = if correlations.is_empty() {
+            0
+        } else {
+            correlations.replay_ms().saturating_add(self.lateness_ms)
+        };
+        cache.max(replay).min(LOOK_BACK_MS)
     }
 
     /// Asks again while the broker is away, unless the service is to end.
@@ -308,7 +327,7 @@ fn pause_or_resume(paused: bool, consumer: &Source, list: &TopicPartitionList) -
     }
 }
 
-/// How far back the time of a lagging partition's start is looked for.
+/// How far back the time of a lagging partition's start is looked for, and how far back from there lines are read again.
 const LOOK_BACK_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// What the group has committed. An offset that the broker could not tell is an error and not the same as

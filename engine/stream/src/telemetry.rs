@@ -494,6 +494,22 @@ impl Telemetry {
         tracing::info!(event = "assigned", topic, partition, start, warm_from);
     }
 
+    /// The records that a warm-up may read are used up before the partition's start.
+    pub(crate) fn warmup_cut(&self, topic: &str, partition: i32, unread: i64, correlated: bool) {
+        self.limits.with_label_values(&["warmup_bytes"]).inc();
+        if correlated {
+            tracing::warn!(
+                event = "warmup_cut",
+                topic,
+                partition,
+                unread,
+                "windows of correlations may be incomplete: raise process_cache.warmup_bytes"
+            );
+        } else {
+            tracing::debug!(event = "warmup_cut", topic, partition, unread);
+        }
+    }
+
     /// The group has given its answer, be it no partition at all.
     pub(crate) fn joined(&self) {
         self.joined.store(true, Ordering::Relaxed);
