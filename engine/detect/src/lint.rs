@@ -15,6 +15,7 @@ const UNFED: Code = Code {
     name: "unfed-field",
     severity: Severity::Warning,
     explanation: "A rule reads a field that nothing feeds in its views; it runs, and the field counts as missing",
+    cure: "name a field that `pythia fields` lists",
 };
 
 const NO_WITNESS: Code = Code {
@@ -22,6 +23,7 @@ const NO_WITNESS: Code = Code {
     name: "no-witness",
     severity: Severity::Warning,
     explanation: "A rule may match where none of its literals stands; it is verified on every view of its log source",
+    cure: "add what every match must contain, such as a program's name or a piece of an argument",
 };
 
 const MISSPELT: Code = Code {
@@ -29,6 +31,7 @@ const MISSPELT: Code = Code {
     name: "misspelt-field",
     severity: Severity::Warning,
     explanation: "A rule reads a member of audit records that Laurel is not known to write, and nearly one that it does",
+    cure: "mend the name",
 };
 
 /// Every code that compiling can report.

@@ -85,11 +85,10 @@ fn parse_tokens(
     match parsed {
         Ok(condition) => Some(condition),
         Err(fault) => {
-            let mut diagnostic = fault
+            let diagnostic = fault
                 .code
                 .at(&context.inside(place, text, fault.part), fault.message);
-            diagnostic.help = fault.help;
-            context.report(diagnostic);
+            context.report(diagnostic.or_help(fault.help));
             None
         }
     }
@@ -348,8 +347,16 @@ impl<'a> Parser<'a> {
             part,
             format!("there is no selection `{word}`"),
         );
-        fault.help = did_you_mean(word, self.names.list.iter().copied());
+        fault.help = did_you_mean(word, self.names.list.iter().copied())
+            .or_else(|| self.all_names(self.over.noun()));
         Err(fault)
+    }
+
+    /// All that could have been named, if they are few.
+    fn all_names(&self, noun: &str) -> Option<String> {
+        let names = self.names.list.join("`, `");
+        let is_short = !names.is_empty() && names.len() < 200;
+        is_short.then(|| format!("the {noun}s are `{names}`"))
     }
 
     fn upper_case_of(&self) -> Fault {
@@ -385,9 +392,8 @@ impl<'a> Parser<'a> {
                 target,
                 format!("no selection matches `{pattern}`"),
             );
-            let names = self.names.list.join("`, `");
             fault.help = did_you_mean(pattern, self.names.list.iter().copied())
-                .or_else(|| (names.len() < 200).then(|| format!("the selections are `{names}`")));
+                .or_else(|| self.all_names("selection"));
             return Err(fault);
         }
         self.at += 3;

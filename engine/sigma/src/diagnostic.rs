@@ -103,3 +103,13 @@ pub struct Diagnostic {
     /// Id or title of the rule, if known.
     pub rule: Option<String>,
 }
+
+impl Diagnostic {
+    /// With a cure for just this place, if there is one; else it keeps that of its code.
+    pub(crate) fn or_help(mut self, help: Option<impl Into<String>>) -> Self {
+        if let Some(help) = help {
+            self.help = Some(help.into());
+        }
+        self
+    }
+}

@@ -42,6 +42,27 @@ const ATTRIBUTES: [&str; 17] = [
 const BODIES: [&str; 4] = ["logsource", "detection", "correlation", "filter"];
 /// Further words of Sigma; what a document says with them is kept like its own attributes.
 const WORDS: [&str; 4] = ["taxonomy", "sigma-version", "action", "generate"];
+/// How attributes that must be there look.
+const EXAMPLES: [(&str, &str); 9] = [
+    ("title", "title: Netcat listens"),
+    (
+        "logsource",
+        "logsource: {product: linux, category: process_creation}",
+    ),
+    (
+        "detection",
+        "detection: {selection: {Image|endswith: /nc}, condition: selection}",
+    ),
+    (
+        "filter",
+        "filter: {rules: any, selection: {User: root}, condition: not selection}",
+    ),
+    ("type", "type: event_count"),
+    ("rules", "rules: [name of a rule]"),
+    ("timespan", "timespan: 5m"),
+    ("group-by", "group-by: [host]"),
+    ("condition", "condition: {gte: 10}"),
+];
 const NAMESPACES: [&str; 7] = ["attack", "car", "cve", "d3fend", "detection", "stp", "tlp"];
 const RELATIONS: [&str; 5] = ["derived", "obsolete", "merged", "renamed", "similar"];
 
@@ -219,7 +240,8 @@ pub(crate) fn boolean(entry: &Entry, context: &mut Context<'_>) -> Option<bool> 
         entry.key,
         entry.value.kind_name()
     );
-    context.report(WRONG_TYPE.at(&entry.value.place, message));
+    let help = "write `true` or `false` without quotes";
+    context.report_with_help(WRONG_TYPE.at(&entry.value.place, message), help);
     None
 }
 
@@ -231,13 +253,14 @@ pub(crate) fn report_missing(
     context: &mut Context<'_>,
 ) {
     let message = format!("the {} has no `{attribute}`", context.noun);
-    let mut diagnostic = MISSING_ATTRIBUTE.at(place, message);
     let unknown = entries
         .iter()
         .map(|entry| &*entry.key)
         .filter(|key| !is_known(key));
-    diagnostic.help = closest(attribute, unknown).map(|key| format!("is `{key}` meant to be it?"));
-    context.report(diagnostic);
+    let help = closest(attribute, unknown).map(|key| format!("is `{key}` meant to be it?"));
+    let example = EXAMPLES.iter().find(|(name, _)| *name == attribute);
+    let help = help.or_else(|| example.map(|(_, line)| format!("add a line such as `{line}`")));
+    context.report(MISSING_ATTRIBUTE.at(place, message).or_help(help));
 }
 
 fn is_known(key: &str) -> bool {
@@ -260,7 +283,8 @@ fn title(entries: &[Entry], place: &Place, context: &mut Context<'_>) -> Option<
     let length = title.chars().count();
     if length > TITLE_CHARS_MAX {
         let message = format!("the title has {length} characters, {TITLE_CHARS_MAX} are allowed");
-        context.report(METADATA.at(&entry.value.place, message));
+        let help = "shorten it, and move the details into `description`";
+        context.report_with_help(METADATA.at(&entry.value.place, message), help);
     }
     Some(title.to_owned())
 }
@@ -314,9 +338,22 @@ pub(crate) fn check_taxonomy(entries: &[Entry], context: &mut Context<'_>) {
 
 /// A malformed describing attribute, which the rule does without.
 fn report_bad(attribute: &str, expected: &str, node: &Node, context: &mut Context<'_>) {
+    report_bad_with_cure(attribute, expected, node, None, context);
+}
+
+fn report_bad_with_cure(
+    attribute: &str,
+    expected: &str,
+    node: &Node,
+    cure: Option<String>,
+    context: &mut Context<'_>,
+) {
     let mut diagnostic = METADATA.at(&node.place, format!("`{attribute}` must be {expected}"));
-    diagnostic.label = Some(format!("this is {}", node.kind_name()));
-    diagnostic.help = Some(format!("the {} is loaded without it", context.noun));
+    if string(node).is_none() {
+        diagnostic.label = Some(format!("this is {}", node.kind_name()));
+    }
+    let cure = cure.unwrap_or_else(|| "mend it or remove it".to_owned());
+    diagnostic.help = Some(format!("{cure}; the {} is loaded without it", context.noun));
     context.report(diagnostic);
 }
 
@@ -395,14 +432,13 @@ fn tags(entries: &[Entry], context: &mut Context<'_>) -> Vec<String> {
         };
         if !(tag.contains('.') && tag.split('.').all(is_part)) {
             let message = format!("the tag `{tag}` is not `namespace.value` in lower case");
-            context.report(METADATA.at(&node.place, message));
+            let help = "write a namespace, a dot and a word, such as `attack.t1059`";
+            context.report_with_help(METADATA.at(&node.place, message), help);
         } else if !NAMESPACES.contains(&namespace) {
-            let mut diagnostic = METADATA.at(
-                &node.place,
-                format!("Sigma has no tag namespace `{namespace}`"),
-            );
-            diagnostic.help = did_you_mean(namespace, NAMESPACES);
-            context.report(diagnostic);
+            let message = format!("Sigma has no tag namespace `{namespace}`");
+            let help = did_you_mean(namespace, NAMESPACES)
+                .unwrap_or_else(|| format!("the namespaces are {}", NAMESPACES.join(", ")));
+            context.report_with_help(METADATA.at(&node.place, message), help);
         }
     }
     tags
@@ -418,7 +454,10 @@ fn word<T>(
     let node = &find(entries, attribute)?.value;
     let value = string(node).and_then(read);
     if value.is_none() {
-        report_bad(attribute, &format!("one of {expected}"), node, context);
+        let known = expected.split(", ");
+        let cure = string(node).and_then(|word| did_you_mean(word, known));
+        let expected = format!("one of {expected}");
+        report_bad_with_cure(attribute, &expected, node, cure, context);
     }
     value
 }

@@ -161,9 +161,7 @@ fn find_sources(
             Named::Rejected(other) => rejected(reference, &documents[other].context),
             Named::Unknown => {
                 let message = format!("there is no rule or correlation `{name}`");
-                let mut fault = UNKNOWN_RULE.at(place, message);
-                fault.help = index.suggest(name);
-                fault
+                UNKNOWN_RULE.at(place, message).or_help(index.suggest(name))
             }
         };
         found.push(None);
@@ -367,9 +365,7 @@ fn named_rules(
             ),
             Named::Unknown => (format!("there is no rule `{name}`"), index.suggest(name)),
         };
-        let mut fault = FILTER_RULE.at(place, message);
-        fault.help = help;
-        faults.push(fault);
+        faults.push(FILTER_RULE.at(place, message).or_help(help));
     }
     reached.sort_unstable();
     reached.dedup();

@@ -162,9 +162,7 @@ impl Chain {
         for at in 0..links.len() {
             if let Err(fault) = chain.add(&links, at) {
                 let place = context.inside(place, key, links[at].part.clone());
-                let mut diagnostic = MODIFIER_CHAIN.at(&place, fault.message);
-                diagnostic.help = fault.help;
-                context.report(diagnostic);
+                context.report(MODIFIER_CHAIN.at(&place, fault.message).or_help(fault.help));
                 sound = false;
             }
         }
@@ -177,10 +175,10 @@ impl Chain {
         let before = &links[..at];
         let is_encoding = |modifier: Modifier| matches!(modifier, Modifier::Encoding(_));
         if !is_encoding(*modifier) && before.iter().any(|link| link.modifier == *modifier) {
-            return Err(Fault::new(format!("`{name}` is given twice")));
+            return Err(Fault::new(format!("`{name}` is given twice")).help("remove one of them"));
         }
         if self.kind == Type::Exists {
-            return Err(Fault::new("`exists` stands alone".to_owned()));
+            return Err(Fault::new("`exists` stands alone").help("remove the other modifiers"));
         }
         match modifier {
             Modifier::All => self.all = true,
@@ -188,7 +186,8 @@ impl Chain {
             Modifier::Type(kind) => self.set_type(name, *kind, before)?,
             Modifier::Flag(flag) => {
                 if self.kind != Type::Regex {
-                    return Err(Fault::new(format!("`{name}` comes after `re`")));
+                    return Err(Fault::new(format!("`{name}` comes after `re`"))
+                        .help(format!("write `re|{name}`")));
                 }
                 self.flags.push(*flag);
             }
@@ -197,12 +196,14 @@ impl Chain {
                 if self.is_keyword && *anchor != Anchor::Contains {
                     return Err(Fault::new(format!(
                         "`{name}` needs a field; keywords are searched inside of values"
-                    )));
+                    ))
+                    .help(format!("write a field before it, or remove `{name}`")));
                 }
                 if self.anchor != Anchor::Whole {
                     return Err(Fault::new(format!(
                         "`{name}` comes after another of contains, startswith, endswith"
-                    )));
+                    ))
+                    .help("keep one of them"));
                 }
                 self.anchor = *anchor;
             }
@@ -239,7 +240,8 @@ impl Chain {
         if self.kind != Type::Plain {
             return Err(Fault::new(format!(
                 "`{name}` cannot follow another modifier that changes the kind of value"
-            )));
+            ))
+            .help("keep one of them"));
         }
         let fits = |modifier: Modifier| match kind {
             Type::Regex | Type::Cidr | Type::Exists => false,
@@ -255,12 +257,13 @@ impl Chain {
             let fault = Fault::new(format!("`{name}` cannot follow `{}`", other.name));
             return Err(match kind {
                 Type::Regex | Type::Cidr => fault.help(format!("`{name}` comes first")),
-                Type::Exists => fault.help("`exists` stands alone".to_owned()),
+                Type::Exists => fault.help("`exists` stands alone"),
                 _ => fault,
             });
         }
         if self.is_keyword && !matches!(kind, Type::Regex | Type::Cidr) {
-            return Err(Fault::new(format!("`{name}` needs a field")));
+            return Err(Fault::new(format!("`{name}` needs a field"))
+                .help(format!("write a field before it: `FIELD|{name}`")));
         }
         self.kind = kind;
         Ok(())
@@ -272,7 +275,8 @@ impl Chain {
         }
         Err(Fault::new(format!(
             "`{name}` does not go with a modifier that changes the kind of value"
-        )))
+        ))
+        .help(format!("remove `{name}`, or the other")))
     }
 
     fn demand_no_encoding(&self, name: &str) -> Result<(), Fault> {
@@ -303,9 +307,9 @@ impl Fault {
         }
     }
 
-    fn help(self, help: String) -> Self {
+    fn help(self, help: impl Into<String>) -> Self {
         Self {
-            help: Some(help),
+            help: Some(help.into()),
             ..self
         }
     }
@@ -319,8 +323,7 @@ fn report_unknown(name: &str, place: &Place, context: &mut Context<'_>) {
         );
         return;
     }
-    let mut diagnostic = UNKNOWN_MODIFIER.at(place, format!("there is no modifier `{name}`"));
-    diagnostic.help = match name {
+    let help = match name {
         "not" => Some("negate in the condition, or write `neq`".to_owned()),
         _ => did_you_mean(
             name,
@@ -330,7 +333,8 @@ fn report_unknown(name: &str, place: &Place, context: &mut Context<'_>) {
                 .filter(|known| known.len() > 1),
         ),
     };
-    context.report(diagnostic);
+    let message = format!("there is no modifier `{name}`");
+    context.report(UNKNOWN_MODIFIER.at(place, message).or_help(help));
 }
 
 impl Chain {

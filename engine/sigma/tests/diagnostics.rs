@@ -48,6 +48,9 @@ fn show(text: &str, diagnostic: &Diagnostic) -> String {
 
 fn check(text: &str, expected: &Expect) {
     let (documents, diagnostics) = load_text(text);
+    for diagnostic in &diagnostics {
+        assert!(diagnostic.help.is_some(), "no cure: {diagnostic:?}");
+    }
     let mut shown: String = diagnostics
         .iter()
         .map(|diagnostic| show(text, diagnostic))
@@ -98,24 +101,27 @@ fn yaml_that_does_not_parse_is_told_at_its_line() {
     check(
         "title: [a\nid: x\n",
         &expect![[r#"
-        2:3: error R001 [x] ``
-          not YAML: illegal placement of ':' indicator
-        0 loaded
-    "#]],
+            2:3: error R001 [x] ``
+              not YAML: illegal placement of ':' indicator
+              help: indent with blanks and not with tabs, close quotes and brackets, and quote a value that holds `: ` or begins with one of `@ % & * ! [ {`
+            0 loaded
+        "#]],
     );
     check(
         "title: a\n\tid: x\n",
         &expect![[r#"
-        1:8: error R001 [a] ``
-          not YAML: while scanning a plain scalar, found a tab
-        0 loaded
-    "#]],
+            1:8: error R001 [a] ``
+              not YAML: while scanning a plain scalar, found a tab
+              help: indent with blanks and not with tabs, close quotes and brackets, and quote a value that holds `: ` or begins with one of `@ % & * ! [ {`
+            0 loaded
+        "#]],
     );
     check(
         "title: a\0b\n",
         &expect![[r#"
             1:9: error R001 [-] ``
               a NUL character, which YAML does not allow
+              help: indent with blanks and not with tabs, close quotes and brackets, and quote a value that holds `: ` or begins with one of `@ % & * ! [ {`
             0 loaded
         "#]],
     );
@@ -128,6 +134,7 @@ fn limits_are_told() {
         &expect![[r#"
             1:67: error R002 [-] `[`
               lists and maps lie more than 64 deep
+              help: split what is too long into several
             0 loaded
         "#]],
     );
@@ -140,6 +147,7 @@ fn limits_are_told() {
         &expect![[r#"
             5:78: error R002 [T] `(`
               brackets lie more than 64 deep
+              help: split what is too long into several
             0 loaded
         "#]],
     );
@@ -148,6 +156,7 @@ fn limits_are_told() {
         &expect![[r#"
             5:23: error R002 [T] `'-a -a -a -a -a '`
               `windash` with an encoding takes at most 4 dashes
+              help: split what is too long into several
             0 loaded
         "#]],
     );
@@ -158,15 +167,17 @@ fn a_key_twice_is_an_error_wherever_it_stands() {
     check(
         "title: T\nid: a\nid: b\n",
         &expect![[r#"
-        1:1: error R010 [a] `title: T`
-          the rule has no `logsource`
-        1:1: error R010 [a] `title: T`
-          the rule has no `detection`
-        3:1: error R003 [a] `id`
-          the key `id` stands here a second time
-          help: the first is in line 2; join the two or rename one
-        0 loaded
-    "#]],
+            1:1: error R010 [a] `title: T`
+              the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
+            1:1: error R010 [a] `title: T`
+              the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
+            3:1: error R003 [a] `id`
+              the key `id` stands here a second time
+              help: the first is in line 2; join the two or rename one
+            0 loaded
+        "#]],
     );
     check(
         &items("a: b\na: c"),
@@ -186,10 +197,13 @@ fn tags_outside_the_core_schema_are_refused() {
         &expect![[r#"
             1:1: error R010 [T] `title: !!int T`
               the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
             1:1: error R010 [T] `title: !!int T`
               the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
             1:8: error R004 [T] `!!int T`
               the tag `!!int` does not fit this value
+              help: remove the tag, or quote the value
             0 loaded
         "#]],
     );
@@ -198,10 +212,13 @@ fn tags_outside_the_core_schema_are_refused() {
         &expect![[r#"
             1:1: error R010 [x] `title: !python/object x`
               the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
             1:1: error R010 [x] `title: !python/object x`
               the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
             1:8: error R004 [x] `!python/object x`
               the tag `!python/object` is not of YAML's core schema
+              help: remove the tag, or quote the value
             0 loaded
         "#]],
     );
@@ -214,10 +231,13 @@ fn merge_keys_are_refused() {
         &expect![[r#"
             1:1: error R010 [-] `a: &x {b: c}`
               the rule has no `title`
+              help: add a line such as `title: Netcat listens`
             1:1: error R010 [-] `a: &x {b: c}`
               the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
             1:1: error R010 [-] `a: &x {b: c}`
               the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
             2:5: error R001 [-] `<<`
               merge keys are not part of YAML 1.2
               help: write the merged lines out; aliases of whole values do work
@@ -251,10 +271,11 @@ fn a_document_that_is_no_map_is_told() {
     check(
         "- a\n- b\n",
         &expect![[r#"
-        1:1: error R005 [-] `- a`
-          a document must be a map of attributes, this is a list
-        0 loaded
-    "#]],
+            1:1: error R005 [-] `- a`
+              a document must be a map of attributes, this is a list
+              help: begin the document with `title:`; several documents of a file are separated by `---`
+            0 loaded
+        "#]],
     );
 }
 
@@ -263,14 +284,17 @@ fn what_a_rule_must_have_is_demanded() {
     check(
         "id: x\n",
         &expect![[r#"
-        1:1: error R010 [x] `id: x`
-          the rule has no `title`
-        1:1: error R010 [x] `id: x`
-          the rule has no `logsource`
-        1:1: error R010 [x] `id: x`
-          the rule has no `detection`
-        0 loaded
-    "#]],
+            1:1: error R010 [x] `id: x`
+              the rule has no `title`
+              help: add a line such as `title: Netcat listens`
+            1:1: error R010 [x] `id: x`
+              the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
+            1:1: error R010 [x] `id: x`
+              the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
+            0 loaded
+        "#]],
     );
     check(
         "title: T\nlogsource: {product: linux}\ndetections:\n  s: {a: b}\n",
@@ -293,11 +317,13 @@ fn types_that_a_rule_cannot_do_without_are_demanded() {
         &expect![[r#"
             1:1: error R011 [-] `title`
               the title must be a non-empty string, this is a list
+              help: give the attribute a value of the kind that is asked for
             2:7: error R011 [-] `5`
               the name must be a non-empty string, this is a number
               help: other documents refer to the rule by it; quote it or remove it
             4:12: error R011 [-] `text`
               `detection` must be a map, this is a string
+              help: give the attribute a value of the kind that is asked for
             0 loaded
         "#]],
     );
@@ -312,44 +338,41 @@ fn bad_metadata_is_a_warning() {
         &expect![[r#"
             1:8: warning R012 [T] `severe`
               `level` must be one of informational, low, medium, high or critical
-              label: this is a string
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             2:9: warning R012 [T] `[a]`
               `status` must be one of stable, test, experimental, deprecated or unsupported
               label: this is a list
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             3:7: warning R012 [T] `2024-02-30`
               `date` must be a date YYYY-MM-DD
-              label: this is a string
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             4:9: warning R012 [T] `[a, b]`
               `author` must be a string
               label: this is a list
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             5:13: warning R012 [T] `text`
               `references` must be a list of strings
-              label: this is a string
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             6:8: warning R012 [T] `attack.T1059`
               the tag `attack.T1059` is not `namespace.value` in lower case
+              help: write a namespace, a dot and a word, such as `attack.t1059`
             6:22: warning R012 [T] `foo.bar`
               Sigma has no tag namespace `foo`
+              help: the namespaces are attack, car, cve, d3fend, detection, stp, tlp
             7:25: warning R012 [T] `same`
               `related` must be of a type among derived, obsolete, merged, renamed, similar
-              label: this is a string
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             7:32: warning R012 [T] `y`
               `related` must be a list of maps with `id` and `type`
-              label: this is a string
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             8:14: warning R012 [T] `5`
               `description` must be a string
               label: this is a number
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             9:9: warning R012 [T] `{}`
               `scope` must be a list of strings
               label: this is a map
-              help: the rule is loaded without it
+              help: mend it or remove it; the rule is loaded without it
             1 loaded
         "#]],
     );
@@ -424,10 +447,11 @@ fn generate_is_true_or_false() {
     check(
         &attributes("generate: 'yes'"),
         &expect![[r#"
-        1:11: error R011 [T] `'yes'`
-          `generate` must be true or false, this is a string
-        0 loaded
-    "#]],
+            1:11: error R011 [T] `'yes'`
+              `generate` must be true or false, this is a string
+              help: write `true` or `false` without quotes
+            0 loaded
+        "#]],
     );
 }
 
@@ -441,6 +465,7 @@ fn actions_are_known_words() {
               help: did you mean `repeat`?
             3:9: error R017 [T] `repeat`
               there is no rule before it to repeat
+              help: put the rule that is repeated before it in the same file, or write this rule out
             6:9: error R017 [-] `5`
               an action must be a string, this is a number
               help: the actions are global, reset, repeat
@@ -459,6 +484,7 @@ fn a_clash_with_a_global_document_is_told() {
         &expect![[r#"
             4:1: warning R018 [T] `level`
               `level` is set by the global document too, whose value is used
+              help: remove the line here, or from the global document
             1 loaded
         "#]],
     );
@@ -515,6 +541,7 @@ fn a_log_source_is_a_map() {
         &expect![[r#"
             2:22: error R021 [T] `5`
               `product` must be a non-empty string, this is a number
+              help: name a log source, such as `{product: linux, category: process_creation}`
             0 loaded
         "#]],
     );
@@ -566,10 +593,11 @@ fn a_detection_has_selections() {
     check(
         &rule("  condition: s\n"),
         &expect![[r#"
-        3:1: error R030 [T] `detection`
-          the detection has no search identifier beside the condition
-        0 loaded
-    "#]],
+            3:1: error R030 [T] `detection`
+              the detection has no search identifier beside the condition
+              help: add a selection, such as `selection: {Image|endswith: /nc}`
+            0 loaded
+        "#]],
     );
 }
 
@@ -580,12 +608,16 @@ fn a_selection_holds_something() {
         &expect![[r#"
             4:6: error R031 [T] `{}`
               `s` holds nothing to look for
+              help: add what is to be looked for, or remove the line
             5:3: error R031 [T] `t`
               `t` holds nothing to look for
+              help: add what is to be looked for, or remove the line
             6:3: error R031 [T] `u`
               `u` holds nothing to look for
+              help: add what is to be looked for, or remove the line
             7:7: error R031 [T] `{}`
               `v` holds nothing to look for
+              help: add what is to be looked for, or remove the line
             0 loaded
         "#]],
     );
@@ -596,10 +628,11 @@ fn a_list_of_values_holds_something() {
     check(
         &items("a: []"),
         &expect![[r#"
-        5:5: error R032 [T] `a`
-          `a` has an empty list of values
-        0 loaded
-    "#]],
+            5:5: error R032 [T] `a`
+              `a` has an empty list of values
+              help: add a value, or remove the line; `field: null` asks for a missing field, `field: ''` for an empty one
+            0 loaded
+        "#]],
     );
 }
 
@@ -610,8 +643,10 @@ fn values_are_single() {
         &expect![[r#"
             5:12: error R033 [T] `[c]`
               a list stands where a single value is expected
+              help: write one value, or a flat list of values
             6:8: error R033 [T] `{e: f}`
               a map stands where a single value is expected
+              help: write one value, or a flat list of values
             0 loaded
         "#]],
     );
@@ -620,6 +655,7 @@ fn values_are_single() {
         &expect![[r#"
             4:7: error R033 [T] `[a]`
               a list stands inside of a list of alternatives
+              help: write one value, or a flat list of values
             0 loaded
         "#]],
     );
@@ -656,36 +692,46 @@ fn modifiers_go_together() {
         &expect![[r#"
             5:16: error R035 [T] `contains`
               `contains` is given twice
+              help: remove one of them
             6:18: error R035 [T] `endswith`
               `endswith` comes after another of contains, startswith, endswith
+              help: keep one of them
             7:16: error R035 [T] `re`
               `re` cannot follow `contains`
               help: `re` comes first
             8:7: error R035 [T] `i`
               `i` comes after `re`
+              help: write `re|i`
             9:10: error R035 [T] `contains`
               `contains` does not go with a modifier that changes the kind of value
+              help: remove `contains`, or the other
             10:16: error R035 [T] `base64offset`
               `base64offset` comes after `contains`
               help: encode first: `base64offset|contains`
             11:14: error R035 [T] `all`
               `exists` stands alone
+              help: remove the other modifiers
             12:11: error R035 [T] `exists`
               `exists` cannot follow `all`
               help: `exists` stands alone
             13:10: error R035 [T] `fieldref`
               `fieldref` cannot follow another modifier that changes the kind of value
+              help: keep one of them
             14:12: error R035 [T] `cased`
               `cased` does not go with a modifier that changes the kind of value
+              help: remove `cased`, or the other
             15:14: error R035 [T] `windash`
               `windash` comes after an encoding
               help: put `windash` first
             16:10: error R035 [T] `gt`
               `gt` cannot follow another modifier that changes the kind of value
+              help: keep one of them
             17:7: error R035 [T] `exists`
               `exists` needs a field
+              help: write a field before it: `FIELD|exists`
             18:7: error R035 [T] `startswith`
               `startswith` needs a field; keywords are searched inside of values
+              help: write a field before it, or remove `startswith`
             0 loaded
         "#]],
     );
@@ -701,39 +747,50 @@ fn values_fit_their_modifiers() {
             5:15: error R036 [T] ``
               text is needed here
               label: this is null
+              help: write a value of the kind that the modifier takes
             6:15: error R036 [T] `yes`
               `exists` takes `true` or `false`
               label: this is a string
+              help: write a value of the kind that the modifier takes
             7:11: error R036 [T] `text`
               numeric modifiers take unquoted numbers
               label: this is a string
+              help: write a value of the kind that the modifier takes
             8:10: error R036 [T] ``
               numeric modifiers take unquoted numbers
               label: this is null
+              help: write a value of the kind that the modifier takes
             9:12: error R036 [T] `true`
               numeric modifiers take unquoted numbers
               label: this is a boolean
+              help: write a value of the kind that the modifier takes
             10:13: error R036 [T] `1.5`
               parts of a date are whole numbers
               label: this is a number
+              help: write a value of the kind that the modifier takes
             11:13: error R036 [T] `5`
               `cidr` takes a network such as 10.0.0.0/8
               label: this is a number
+              help: write a value of the kind that the modifier takes
             12:9: error R036 [T] ``
               `re` takes a regular expression
               label: this is null
+              help: write a value of the kind that the modifier takes
             13:17: error R036 [T] `a*`
               `fieldref` takes the name of a field, without wildcards
+              help: write a value of the kind that the modifier takes
             14:5: error R003 [T] `a|fieldref`
               the key `a|fieldref` stands here a second time
               help: the first is in line 13; join the two or rename one
             15:15: error R036 [T] `a*b`
               Base64 of a wildcard is not known
+              help: write a value of the kind that the modifier takes
             16:5: error R003 [T] `a|base64`
               the key `a|base64` stands here a second time
               help: the first is in line 15; join the two or rename one
             17:20: error R036 [T] `a`
               UTF-16 cannot follow another encoding to UTF-16
+              help: write a value of the kind that the modifier takes
             0 loaded
         "#]],
     );
@@ -744,12 +801,14 @@ fn regular_expressions_parse() {
     check(
         &items("a|re: 'x(y'\nb|re: 'a{9999999999}'"),
         &expect![[r#"
-        5:13: error R037 [T] `(`
-          unclosed group
-        6:14: error R037 [T] `9999999999`
-          decimal literal invalid
-        0 loaded
-    "#]],
+            5:13: error R037 [T] `(`
+              unclosed group
+              help: mend the expression; a literal `( ) [ { + ? * . |` is written with a backslash before it
+            6:14: error R037 [T] `9999999999`
+              decimal literal invalid
+              help: mend the expression; a literal `( ) [ { + ? * . |` is written with a backslash before it
+            0 loaded
+        "#]],
     );
 }
 
@@ -905,34 +964,38 @@ fn a_condition_is_demanded() {
     check(
         &rule("  s: {a: b}\n"),
         &expect![[r#"
-        3:1: error R050 [T] `detection`
-          the detection has no `condition`
-        0 loaded
-    "#]],
+            3:1: error R050 [T] `detection`
+              the detection has no `condition`
+              help: add a condition, such as `condition: selection`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition:\n"),
         &expect![[r#"
-        5:12: error R050 [T] ``
-          the condition is empty
-        0 loaded
-    "#]],
+            5:12: error R050 [T] ``
+              the condition is empty
+              help: add a condition, such as `condition: selection`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: ' '\n"),
         &expect![[r#"
-        5:14: error R050 [T] `' '`
-          the condition is empty
-        0 loaded
-    "#]],
+            5:14: error R050 [T] `' '`
+              the condition is empty
+              help: add a condition, such as `condition: selection`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: []\n"),
         &expect![[r#"
-        5:3: error R050 [T] `condition`
-          the list of conditions is empty
-        0 loaded
-    "#]],
+            5:3: error R050 [T] `condition`
+              the list of conditions is empty
+              help: add a condition, such as `condition: selection`
+            0 loaded
+        "#]],
     );
 }
 
@@ -941,10 +1004,11 @@ fn conditions_parse() {
     check(
         &rule("  s: {a: b}\n  condition: s and\n"),
         &expect![[r#"
-        5:19: error R051 [T] ``
-          the condition ends where a selection is expected
-        0 loaded
-    "#]],
+            5:19: error R051 [T] ``
+              the condition ends where a selection is expected
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: s s\n"),
@@ -958,50 +1022,56 @@ fn conditions_parse() {
     check(
         &rule("  s: {a: b}\n  condition: (s\n"),
         &expect![[r#"
-        5:14: error R051 [T] `(`
-          this bracket is never closed
-        0 loaded
-    "#]],
+            5:14: error R051 [T] `(`
+              this bracket is never closed
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: s)\n"),
         &expect![[r#"
-        5:15: error R051 [T] `)`
-          this bracket closes nothing
-        0 loaded
-    "#]],
+            5:15: error R051 [T] `)`
+              this bracket closes nothing
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: and s\n"),
         &expect![[r#"
-        5:14: error R051 [T] `and`
-          a selection is missing before `and`
-        0 loaded
-    "#]],
+            5:14: error R051 [T] `and`
+              a selection is missing before `and`
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: not\n"),
         &expect![[r#"
-        5:17: error R051 [T] ``
-          the condition ends where a selection is expected
-        0 loaded
-    "#]],
+            5:17: error R051 [T] ``
+              the condition ends where a selection is expected
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: s or or s\n"),
         &expect![[r#"
-        5:19: error R051 [T] `or`
-          a selection is missing before `or`
-        0 loaded
-    "#]],
+            5:19: error R051 [T] `or`
+              a selection is missing before `or`
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: ()\n"),
         &expect![[r#"
-        5:15: error R051 [T] `)`
-          a selection is missing before this bracket
-        0 loaded
-    "#]],
+            5:15: error R051 [T] `)`
+              a selection is missing before this bracket
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+            0 loaded
+        "#]],
     );
     check(
         &rule("  s: {a: b}\n  condition: s not s\n"),
@@ -1053,6 +1123,7 @@ fn conditions_parse() {
         &expect![[r#"
             5:14: error R051 [T] `{a: b}`
               a condition must be a string, this is a map
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             0 loaded
         "#]],
     );
@@ -1061,6 +1132,7 @@ fn conditions_parse() {
         &expect![[r#"
             5:25: error R051 [T] `)`
               a selection is missing before this bracket
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             0 loaded
         "#]],
     );
@@ -1174,6 +1246,7 @@ fn selections_that_are_never_looked_at_are_told() {
         &expect![[r#"
             5:3: warning R057 [T] `t`
               the condition never looks at `t`
+              help: name it in the condition, remove it, or begin its name with `_` to keep it aside
             1 loaded
         "#]],
     );
@@ -1206,24 +1279,29 @@ fn a_correlation_has_what_it_needs() {
     check(
         "correlation: {}\n",
         &expect![[r#"
-        1:1: error R010 [-] `correlation`
-          the correlation has no `type`
-        1:1: error R010 [-] `correlation`
-          the correlation has no `rules`
-        1:1: error R010 [-] `correlation`
-          the correlation has no `timespan`
-        1:1: error R010 [-] `correlation: {}`
-          the correlation has no `title`
-        0 loaded
-    "#]],
+            1:1: error R010 [-] `correlation`
+              the correlation has no `type`
+              help: add a line such as `type: event_count`
+            1:1: error R010 [-] `correlation`
+              the correlation has no `rules`
+              help: add a line such as `rules: [name of a rule]`
+            1:1: error R010 [-] `correlation`
+              the correlation has no `timespan`
+              help: add a line such as `timespan: 5m`
+            1:1: error R010 [-] `correlation: {}`
+              the correlation has no `title`
+              help: add a line such as `title: Netcat listens`
+            0 loaded
+        "#]],
     );
     check(
         "title: C\ncorrelation: text\n",
         &expect![[r#"
-        2:14: error R011 [C] `text`
-          `correlation` must be a map, this is a string
-        0 loaded
-    "#]],
+            2:14: error R011 [C] `text`
+              `correlation` must be a map, this is a string
+              help: give the attribute a value of the kind that is asked for
+            0 loaded
+        "#]],
     );
     check(
         &correlation("type: temporal\nrule: [one, two]\ntimespan: 5m"),
@@ -1257,16 +1335,22 @@ fn parts_of_a_correlation_have_their_shapes() {
         &expect![[r#"
             4:16: error R011 [C] `5`
               `rules` must name rules by id or name, this is a number
+              help: give the attribute a value of the kind that is asked for
             4:19: error R011 [C] `''`
               `rules` must name rules by id or name, this is an empty string
+              help: give the attribute a value of the kind that is asked for
             6:14: error R011 [C] `[x]`
               `group-by` must name fields, this is a list
+              help: give the attribute a value of the kind that is asked for
             6:19: error R011 [C] `''`
               `group-by` must name fields, this is an empty string
+              help: give the attribute a value of the kind that is asked for
             6:26: warning R028 [C] `y`
               `y` stands a second time in `group-by`
+              help: remove the line
             8:13: error R011 [C] `yes`
               `generate` must be true or false, this is a string
+              help: write `true` or `false` without quotes
             2 loaded
         "#]],
     );
@@ -1277,6 +1361,7 @@ fn parts_of_a_correlation_have_their_shapes() {
         &expect![[r#"
             4:10: error R011 [C] `{one: two}`
               `rules` must name rules by id or name, this is a map
+              help: give the attribute a value of the kind that is asked for
             6:13: error R011 [C] `[]`
               `group-by` is an empty list
               help: remove it, or name the fields
@@ -1308,8 +1393,10 @@ fn parts_of_a_correlation_have_their_shapes() {
         &expect![[r#"
             1:1: warning R028 [C] `generate`
               `generate` stands in `correlation` too, whose value is used
+              help: remove the line
             1:11: error R011 [C] `1`
               `generate` must be true or false, this is a number
+              help: write `true` or `false` without quotes
             2 loaded
         "#]],
     );
@@ -1429,6 +1516,7 @@ fn what_a_correlation_reads_is_there() {
               help: did you mean `two`?
             4:21: error R063 [C] `else`
               there is no rule or correlation `else`
+              help: name a loaded rule or correlation by its `id` or `name`
             2 loaded
         "#]],
     );
@@ -1441,6 +1529,7 @@ fn what_a_correlation_reads_is_there() {
         &expect![[r#"
             4:16: error R063 [C] `F`
               `F` is a filter, which cannot be correlated
+              help: name a loaded rule or correlation by its `id` or `name`
             3 loaded
         "#]],
     );
@@ -1465,6 +1554,7 @@ fn what_depends_on_a_rejected_document_is_rejected_and_says_why() {
               help: did you mean `contains`?
             20:13: error R001 [broken] ``
               not YAML: while parsing a node, did not find expected node content
+              help: indent with blanks and not with tabs, close quotes and brackets, and quote a value that holds `: ` or begins with one of `@ % & * ! [ {`
             1 loaded
         "#]],
     );
@@ -1477,6 +1567,7 @@ fn correlations_do_not_read_themselves() {
         &expect![[r#"
             3:39: error R064 [c] `c`
               `c` is this correlation itself
+              help: take it out of `rules`
             0 loaded
         "#]],
     );
@@ -1485,6 +1576,7 @@ fn correlations_do_not_read_themselves() {
         &expect![[r#"
             3:39: error R064 [c] `c`
               `c` is this correlation itself
+              help: take it out of `rules`
             3:53: error R062 [c] `5x`
               `5x` is not a timespan
               help: write a whole number and one of s, m, h, d, w, M, y, such as `5m`
@@ -1579,10 +1671,11 @@ fn bounds_are_operators_with_numbers() {
     check(
         &counting("timespan: 5m"),
         &expect![[r#"
-        2:1: error R010 [C] `correlation`
-          the correlation has no `condition`
-        2 loaded
-    "#]],
+            2:1: error R010 [C] `correlation`
+              the correlation has no `condition`
+              help: add a line such as `condition: {gte: 10}`
+            2 loaded
+        "#]],
     );
     check(
         &counting("timespan: 5m\ncondition: {}"),
@@ -1622,8 +1715,10 @@ fn bounds_are_operators_with_numbers() {
               help: remove the quotes
             6:30: error R068 [C] `ten`
               `lt` needs a number, this is a string
+              help: write an operator and a number, such as `gte: 10`
             6:39: error R068 [C] `null`
               `eq` needs a number, this is null
+              help: write an operator and a number, such as `gte: 10`
             2 loaded
         "#]],
     );
@@ -1632,6 +1727,7 @@ fn bounds_are_operators_with_numbers() {
         &expect![[r#"
             6:20: warning R044 [C] `0x10`
               `0x10` is the number 16
+              help: quote it if the text is meant
             3 loaded
         "#]],
     );
@@ -1640,6 +1736,7 @@ fn bounds_are_operators_with_numbers() {
         &expect![[r#"
             6:14: error R068 [C] `''`
               the condition is empty
+              help: write an operator and a number, such as `gte: 10`
             2 loaded
         "#]],
     );
@@ -1652,6 +1749,7 @@ fn bounds_that_exclude_each_other_are_told() {
         &expect![[r#"
             6:3: warning R073 [C] `condition`
               no number meets these bounds
+              help: raise the upper bound or lower the other
             3 loaded
         "#]],
     );
@@ -1660,6 +1758,7 @@ fn bounds_that_exclude_each_other_are_told() {
         &expect![[r#"
             6:3: warning R073 [C] `condition`
               no number meets these bounds
+              help: raise the upper bound or lower the other
             3 loaded
         "#]],
     );
@@ -1689,6 +1788,7 @@ fn correlations_of_values_name_their_field() {
         &expect![[r#"
             6:30: error R069 [C] `[a, b]`
               only `value_count` takes several fields
+              help: name one, or count combinations with `type: value_count`
             2 loaded
         "#]],
     );
@@ -1699,6 +1799,7 @@ fn correlations_of_values_name_their_field() {
         &expect![[r#"
             6:45: error R068 [C] `101`
               a percentile must be a whole number from 0 to 100
+              help: write a number such as `percentile: 95`
             2 loaded
         "#]],
     );
@@ -1709,8 +1810,10 @@ fn correlations_of_values_name_their_field() {
         &expect![[r#"
             6:30: error R011 [C] `5`
               `field` must name fields, this is a number
+              help: give the attribute a value of the kind that is asked for
             6:33: warning R028 [C] `percentile`
               `percentile` has no effect in this type of correlation
+              help: remove the line
             2 loaded
         "#]],
     );
@@ -1719,10 +1822,13 @@ fn correlations_of_values_name_their_field() {
         &expect![[r#"
             6:23: warning R028 [C] `field`
               `field` has no effect in this type of correlation
+              help: remove the line
             6:33: warning R028 [C] `percentile`
               `percentile` has no effect in this type of correlation
+              help: remove the line
             6:45: error R068 [C] `1.5`
               a percentile must be a whole number from 0 to 100
+              help: write a number such as `percentile: 95`
             2 loaded
         "#]],
     );
@@ -1748,6 +1854,7 @@ fn conditions_over_rules_are_spelt_as_those_over_selections() {
         &expect![[r#"
             5:22: error R051 [C] `(`
               this bracket is never closed
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             2 loaded
         "#]],
     );
@@ -1783,6 +1890,7 @@ fn conditions_over_rules_are_spelt_as_those_over_selections() {
         &expect![[r#"
             5:18: error R051 [C] `|`
               `|` cannot stand in the condition of a correlation
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             2 loaded
         "#]],
     );
@@ -1791,6 +1899,7 @@ fn conditions_over_rules_are_spelt_as_those_over_selections() {
         &expect![[r#"
             5:20: error R051 [C] ``
               the condition ends where a rule is expected
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             2 loaded
         "#]],
     );
@@ -1865,6 +1974,7 @@ fn lines_without_effect_are_told() {
               help: remove it; the rules that are correlated have theirs
             2:1: warning R028 [C] `generate`
               `generate` stands in `correlation` too, whose value is used
+              help: remove the line
             3 loaded
         "#]],
     );
@@ -1880,6 +1990,7 @@ fn documents_of_one_set_are_of_one_version() {
         &expect![[r#"
             5:10: warning R027 [C] `one`
               `one` is written for Sigma 2, this for Sigma 1
+              help: give both the same `sigma-version`
             3 loaded
         "#]],
     );
@@ -1891,6 +2002,7 @@ fn documents_of_one_set_are_of_one_version() {
         &expect![[r#"
             5:3: warning R027 [F] `rules`
               `one` is written for Sigma 2, this for Sigma 1
+              help: give both the same `sigma-version`
             3 loaded
         "#]],
     );
@@ -1912,10 +2024,13 @@ fn actions_do_not_go_with_correlations_and_filters() {
               help: remove it; the attribute `correlation` is enough
             15:1: error R010 [C] `correlation`
               the correlation has no `type`
+              help: add a line such as `type: event_count`
             15:1: error R010 [C] `correlation`
               the correlation has no `rules`
+              help: add a line such as `rules: [name of a rule]`
             15:1: error R010 [C] `correlation`
               the correlation has no `timespan`
+              help: add a line such as `timespan: 5m`
             0 loaded
         "#]],
     );
@@ -1926,22 +2041,27 @@ fn a_filter_has_what_it_needs() {
     check(
         "filter: {}\n",
         &expect![[r#"
-        1:1: error R010 [-] `filter`
-          the filter has no `rules`
-        1:1: error R030 [-] `filter`
-          the filter has no search identifier beside the condition
-        1:1: error R010 [-] `filter: {}`
-          the filter has no `title`
-        1:1: error R010 [-] `filter: {}`
-          the filter has no `logsource`
-        0 loaded
-    "#]],
+            1:1: error R010 [-] `filter`
+              the filter has no `rules`
+              help: add a line such as `rules: [name of a rule]`
+            1:1: error R030 [-] `filter`
+              the filter has no search identifier beside the condition
+              help: add a selection, such as `selection: {Image|endswith: /nc}`
+            1:1: error R010 [-] `filter: {}`
+              the filter has no `title`
+              help: add a line such as `title: Netcat listens`
+            1:1: error R010 [-] `filter: {}`
+              the filter has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
+            0 loaded
+        "#]],
     );
     check(
         "title: F\nlogsource: {product: linux}\nfilter:\n",
         &expect![[r#"
             3:7: error R011 [F] ``
               `filter` must be a map, this is null
+              help: give the attribute a value of the kind that is asked for
             0 loaded
         "#]],
     );
@@ -1953,30 +2073,34 @@ fn a_filter_has_what_it_needs() {
               help: is `rule` meant to be it?
             4:3: warning R057 [F] `rule`
               the condition never looks at `rule`
+              help: name it in the condition, remove it, or begin its name with `_` to keep it aside
             2 loaded
         "#]],
     );
     check(
         &filter("rules: any\ncondition: not s"),
         &expect![[r#"
-        3:1: error R030 [F] `filter`
-          the filter has no search identifier beside the condition
-        2 loaded
-    "#]],
+            3:1: error R030 [F] `filter`
+              the filter has no search identifier beside the condition
+              help: add a selection, such as `selection: {Image|endswith: /nc}`
+            2 loaded
+        "#]],
     );
     check(
         &filter("rules: any\ns: {a: b}"),
         &expect![[r#"
-        3:1: error R050 [F] `filter`
-          the filter has no `condition`
-        2 loaded
-    "#]],
+            3:1: error R050 [F] `filter`
+              the filter has no `condition`
+              help: add a condition, such as `condition: selection`
+            2 loaded
+        "#]],
     );
     check(
         &filter("rules: any\ns: {a: b}\ncondition: [not s]"),
         &expect![[r#"
             6:14: error R051 [F] `[not s]`
               a condition must be a string, this is a list
+              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
             2 loaded
         "#]],
     );
@@ -1994,6 +2118,7 @@ fn a_filter_has_what_it_needs() {
         &expect![[r#"
             4:10: error R011 [F] `{a: b}`
               `rules` must be `any` or a list of ids and names, this is a map
+              help: give the attribute a value of the kind that is asked for
             2 loaded
         "#]],
     );
@@ -2002,6 +2127,7 @@ fn a_filter_has_what_it_needs() {
         &expect![[r#"
             4:11: error R011 [F] `5`
               `rules` must name rules by id or name, this is a number
+              help: give the attribute a value of the kind that is asked for
             2 loaded
         "#]],
     );
@@ -2029,10 +2155,13 @@ fn rules_that_a_filter_does_not_find_are_told() {
               help: mend its error R010 at rule.yml:28:1 first
             4:34: warning R080 [F] `G`
               `G` is a filter
+              help: name a loaded rule by its `id` or `name`
             28:1: error R010 [bad] `title: bad`
               the rule has no `logsource`
+              help: add a line such as `logsource: {product: linux, category: process_creation}`
             28:1: error R010 [bad] `title: bad`
               the rule has no `detection`
+              help: add a line such as `detection: {selection: {Image|endswith: /nc}, condition: selection}`
             5 loaded
         "#]],
     );
@@ -2109,6 +2238,7 @@ fn a_filter_sees_its_own_selections_alone() {
         &expect![[r#"
             6:18: error R052 [F] `s`
               there is no selection `s`
+              help: the selections are `t`
             2 loaded
         "#]],
     );

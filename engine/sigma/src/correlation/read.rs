@@ -256,7 +256,8 @@ impl Body<'_> {
         }
         if fields.len() > 1 {
             let message = "only `value_count` takes several fields";
-            context.report(VALUE_FIELD.at(&entry.value.place, message));
+            let help = "name one, or count combinations with `type: value_count`";
+            context.report_with_help(VALUE_FIELD.at(&entry.value.place, message), help);
             return None;
         }
         let field = fields.pop()?;
@@ -383,9 +384,8 @@ impl Body<'_> {
             let position = group_by.iter().position(|field| *field == line.key);
             if position.is_none() {
                 let message = format!("`group-by` does not use the alias `{}`", line.key);
-                let mut warning = UNUSED_ALIAS.at(&line.place, message);
-                warning.help = did_you_mean(&line.key, group_by.iter().map(AsRef::as_ref));
-                context.report(warning);
+                let help = did_you_mean(&line.key, group_by.iter().map(AsRef::as_ref));
+                context.report(UNUSED_ALIAS.at(&line.place, message).or_help(help));
             }
             let Some(fields) = line.value.as_mapping() else {
                 report_alias_shape("an alias must be a map", &line.value, context);
@@ -475,7 +475,8 @@ fn read_percentile(entry: &Entry, context: &mut Context<'_>) -> Option<u8> {
     };
     if percent.is_none() {
         let message = "a percentile must be a whole number from 0 to 100";
-        context.report(BOUND.at(&entry.value.place, message));
+        let help = "write a number such as `percentile: 95`";
+        context.report_with_help(BOUND.at(&entry.value.place, message), help);
     }
     percent
 }
@@ -535,10 +536,9 @@ fn number(line: &Entry, context: &mut Context<'_>) -> Option<Arc<str>> {
         line.key,
         node.kind_name()
     );
-    let mut diagnostic = BOUND.at(&node.place, message);
     let is_quoted = string(node).is_some_and(|text| canonical_decimal(text).is_some());
-    diagnostic.help = is_quoted.then(|| "remove the quotes".to_owned());
-    context.report(diagnostic);
+    let help = is_quoted.then_some("remove the quotes");
+    context.report(BOUND.at(&node.place, message).or_help(help));
     None
 }
 
