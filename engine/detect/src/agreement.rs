@@ -840,6 +840,7 @@ fn items(fields: &'static [&'static str], pool: &Pool) -> impl Strategy<Value = 
             },
             matchers,
             place: place(),
+            places: Vec::new(),
         },
     )
 }

@@ -130,6 +130,7 @@ pub(crate) fn item(field: &str, matchers: Vec<Matcher>) -> Item {
         quantifier: Quantifier::Any,
         matchers,
         place: place(),
+        places: Vec::new(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Warnings on rules that run: what of them never matches, and what makes them costly.
 
+mod value;
+
+pub(crate) use value::impossible;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use event::{RecordClass, ViewKind, is_known_field, known_fields};
@@ -34,8 +38,24 @@ const MISSPELT: Code = Code {
     cure: "mend the name",
 };
 
+const IMPOSSIBLE: Code = Code {
+    code: "P004",
+    name: "impossible-value",
+    severity: Severity::Warning,
+    explanation: "A rule asks a field for a value that it never has",
+    cure: "write the value as the field has it",
+};
+
+const CONTRADICTION: Code = Code {
+    code: "P005",
+    name: "two-values",
+    severity: Severity::Warning,
+    explanation: "A selection demands two values at once of a field that has one",
+    cure: "let one of them be enough",
+};
+
 /// Every code that compiling can report.
-pub static CODES: &[Code] = &[UNFED, NO_WITNESS, MISSPELT];
+pub static CODES: &[Code] = &[UNFED, NO_WITNESS, MISSPELT, IMPOSSIBLE, CONTRADICTION];
 
 /// The rule reads fields that nothing feeds; `None` if there are none.
 pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<Diagnostic> {
@@ -109,9 +129,20 @@ pub(crate) fn no_witness(
 ) -> Diagnostic {
     let detection = &rule.detection;
     let culprit = culprit(&detection.condition, has_witness).unwrap_or(SelectionIdx(0));
-    let place = &detection.selections[culprit.0 as usize].place;
+    let culprit = &detection.selections[culprit.0 as usize];
+    let regex = value::loose_regex(&culprit.search);
+    let (place, why) = match regex {
+        Some(place) => (
+            place,
+            "no two fixed characters in a row stand in every match of this regular expression",
+        ),
+        None => (
+            &culprit.place,
+            "the rule may match where none of its literals stands",
+        ),
+    };
     let message = format!(
-        "the rule may match where none of its literals stands, so it is verified on every view of {}: {}",
+        "{why}, so it is verified on every view of {}: {}",
         view_name(kind),
         views(kind, classes)
     );

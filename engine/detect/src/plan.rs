@@ -226,6 +226,7 @@ impl Plan {
                     reason,
                     always,
                 }) => {
+                    diagnostics.extend(lint::impossible(&rule, kind));
                     not_running.push(NotRunning {
                         rule,
                         routed: true,
@@ -236,6 +237,9 @@ impl Plan {
                 }
             }
         }
+        // What is told of a filter is told once, not of each rule that it reaches.
+        let mut told = BTreeSet::new();
+        diagnostics.retain(|one| told.insert((one.code, one.place.clone(), one.message.clone())));
         // What only feeds correlations that do not run is of no use.
         let numbers = |running: &[(Arc<Rule>, ViewKind, usize)]| -> HashMap<usize, RuleIdx> {
             let places = running.iter().map(|(_, _, place)| *place);
@@ -573,7 +577,9 @@ impl Compiler {
         });
         let unfed = lint::unfed(rule, &unfed, kind).into_iter();
         let misspelt = lint::misspelt(rule, kind);
-        Ok(unfed.chain(misspelt).chain(costly).collect())
+        let impossible = lint::impossible(rule, kind);
+        let warnings = unfed.chain(misspelt).chain(impossible);
+        Ok(warnings.chain(costly).collect())
     }
 
     fn finish(mut self) -> Plan {

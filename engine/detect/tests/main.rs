@@ -4,4 +4,5 @@
 mod alerts;
 mod corpus;
 mod explain;
+mod lints;
 mod schema;

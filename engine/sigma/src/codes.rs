@@ -188,6 +188,28 @@ codes! {
         "mend its log source or its `rules`, or remove the filter";
     FILTER_WITHOUT_NOT "R083" Warning "filter-without-not" "A filter keeps what it selects, since its condition has no `not`"
         "write `condition: not selection` to drop what is selected";
+
+    FILTER_KEPT "R100" Warning "filter-kept" "A rule demands what a selection named as a filter selects"
+        "write `not` before it, or give it another name";
+    NO_INFLUENCE "R101" Warning "no-influence" "The outcome of a selection cannot change that of the condition"
+        "look at the brackets and at `and` and `or`; remove the selection if it is not needed";
+    ALWAYS_OR_NEVER "R102" Warning "always-or-never" "The condition gives the same for all outcomes of its selections"
+        "a selection stands against itself: look at `not`, at the brackets and at what the patterns select";
+    SAME_SELECTION "R103" Warning "same-selection" "Two selections ask the same"
+        "mend the one that was copied, or remove it";
+    CONTRADICTION "R104" Warning "contradiction" "A selection demands a field to be missing and to have a value"
+        "put one of the two into a selection of its own and join them with `or`";
+    COVERED_VALUE "R105" Warning "covered-value" "A value of a list holds only where another one of the list holds too"
+        "remove it, or narrow the other";
+    GLOB_IN_REGEX "R106" Warning "glob-in-regex" "A regular expression looks like a pattern with wildcards"
+        "for any run of characters write `.*`, or use the wildcard without `re`";
+    REGEX_IN_VALUE "R107" Warning "regex-in-value" "A plain value looks like a regular expression"
+        "write `re` behind the field, or use the wildcards `*` and `?`";
+    STRAY_WILDCARD "R108" Warning "stray-wildcard" "A wildcard at the end of a value that says nothing beside the modifier, or undoes it"
+        "remove the `*`";
+    ESCAPED_WILDCARD "R109" Warning "escaped-wildcard" "A backslash takes the meaning of the wildcard behind a folder's name"
+        "double the backslash";
+
     FIXTURE_SHAPE "T001" Error "fixture-shape" "A fixture, or an entry of it, is not of the form that it must have"
         "write `cases: [{name: ..., event: '...', expect: alert}]`";
     FIXTURE_KEY "T002" Error "fixture-key" "A fixture or a case has a key that does not exist"

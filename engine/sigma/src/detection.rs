@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::codes::{
     ALL_WITH_ONE_VALUE, ARRAY_SYNTAX, CONDITION_MISSING, CONDITION_SYNTAX, EMPTY_SELECTION,
-    EMPTY_VALUES, LIMIT, NO_SELECTION, NULL_IN_LIST, TIMEFRAME, UNUSED_SELECTION, VALUE_SHAPE,
-    WRONG_TYPE,
+    EMPTY_VALUES, LIMIT, NO_SELECTION, NULL_IN_LIST, TIMEFRAME, VALUE_SHAPE, WRONG_TYPE,
 };
 use crate::condition::{self, Names};
 use crate::context::{Context, string};
+use crate::lint;
 use crate::modifier::Chain;
 use crate::yaml::{Entry, Kind, Node};
 use crate::{Condition, Detection, Field, Item, Matcher, Place, Quantifier, Search, Selection};
@@ -74,7 +74,13 @@ pub(crate) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Detection
         conditions(line, &names, context)
     }?;
     let selections: Vec<Selection> = selections.into_iter().collect::<Option<_>>()?;
-    warn_of_unused(&selections, &condition, context);
+    lint::condition(
+        &selections,
+        &condition,
+        &line.value.place,
+        is_filter,
+        context,
+    );
     Some(Detection {
         selections,
         condition,
@@ -161,7 +167,8 @@ fn keywords(words: &[&Node], context: &mut Context<'_>) -> Option<Item> {
     let chain = Chain::plain(true);
     let place = words.first()?.place.clone();
     let values = lower_all(&chain, words, context)?;
-    Some(item(&chain, Field::Keywords, values, place))
+    lint::value::values(&chain, words, &values, context);
+    Some(item(&chain, Field::Keywords, words, values, place))
 }
 
 fn map(entries: &[Entry], place: &Place, name: &str, context: &mut Context<'_>) -> Option<Search> {
@@ -171,7 +178,9 @@ fn map(entries: &[Entry], place: &Place, name: &str, context: &mut Context<'_>) 
     }
     // Every line is read, so that all faults are told.
     let items: Vec<Option<Item>> = entries.iter().map(|line| map_line(line, context)).collect();
-    items.into_iter().collect::<Option<_>>().map(Search::Map)
+    let items: Vec<Item> = items.into_iter().collect::<Option<_>>()?;
+    lint::map(&items, context);
+    Some(Search::Map(items))
 }
 
 fn map_line(line: &Entry, context: &mut Context<'_>) -> Option<Item> {
@@ -198,12 +207,13 @@ fn map_line(line: &Entry, context: &mut Context<'_>) -> Option<Item> {
         context.report_with_help(diagnostic, "remove `all`, or add values");
     }
     let values = lower_all(&chain, &nodes, context)?;
+    lint::value::values(&chain, &nodes, &values, context);
     let field = if chain.is_keyword {
         Field::Keywords
     } else {
         Field::Named(name.into())
     };
-    Some(item(&chain, field, values, line.place.clone()))
+    Some(item(&chain, field, &nodes, values, line.place.clone()))
 }
 
 /// The variants of each value, in order.
@@ -219,8 +229,20 @@ fn lower_all(
     values.into_iter().collect()
 }
 
-fn item(chain: &Chain, field: Field, values: Vec<Vec<Matcher>>, place: Place) -> Item {
-    let (quantifier, mut matchers) = if chain.all {
+fn item(
+    chain: &Chain,
+    field: Field,
+    nodes: &[&Node],
+    values: Vec<Vec<Matcher>>,
+    place: Place,
+) -> Item {
+    let is_all = chain.all;
+    let of_value = |(node, variants): (&&Node, &Vec<Matcher>)| {
+        let matchers = if is_all { 1 } else { variants.len() };
+        std::iter::repeat_n(node.place.clone(), matchers)
+    };
+    let places = nodes.iter().zip(&values).flat_map(of_value).collect();
+    let (quantifier, mut matchers) = if is_all {
         (Quantifier::All, values.into_iter().map(any_of).collect())
     } else {
         (Quantifier::Any, values.concat())
@@ -234,6 +256,7 @@ fn item(chain: &Chain, field: Field, values: Vec<Vec<Matcher>>, place: Place) ->
         quantifier,
         matchers,
         place,
+        places,
     }
 }
 
@@ -320,34 +343,5 @@ fn condition_text(node: &Node, names: &Names<'_>, context: &mut Context<'_>) -> 
             context.report(CONDITION_SYNTAX.at(&node.place, message));
             None
         }
-    }
-}
-
-fn warn_of_unused(selections: &[Selection], condition: &Condition, context: &mut Context<'_>) {
-    let mut used = vec![false; selections.len()];
-    mark_used(condition, &mut used);
-    let unused = selections
-        .iter()
-        .zip(used)
-        .filter(|(selection, used)| !used && !selection.name.starts_with('_'));
-    for (selection, _) in unused {
-        let message = format!("the condition never looks at `{}`", selection.name);
-        context.report(UNUSED_SELECTION.at(&selection.place, message));
-    }
-}
-
-fn mark_used(condition: &Condition, used: &mut [bool]) {
-    match condition {
-        Condition::Selection(idx) => {
-            if let Some(used) = used.get_mut(idx.0 as usize) {
-                *used = true;
-            }
-        }
-        Condition::And(terms) | Condition::Or(terms) => {
-            for term in terms {
-                mark_used(term, used);
-            }
-        }
-        Condition::Not(term) => mark_used(term, used),
     }
 }

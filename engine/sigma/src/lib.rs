@@ -4,7 +4,7 @@
 //! In reading order: [`yaml`] gives each document as a tree with places, `load` goes through the
 //! documents, `action` gives them what they inherit, `document` reads the attributes of one, `detection` its
 //! selections, `modifier` the values of one item with `pattern` and `placeholder`, `condition` what combines the
-//! selections; `correlation` and `filter` read the other kinds of documents. When all files are read, `link` finds
+//! selections, `lint` what of them makes a rule mean something else than was thought; `correlation` and `filter` read the other kinds of documents. When all files are read, `link` finds
 //! with `references` what they ask of each other. Whatever is wrong becomes a [`Diagnostic`] with a code of
 //! [`CODES`].
 
@@ -21,6 +21,7 @@ mod document;
 mod filter;
 mod fixture;
 mod link;
+mod lint;
 mod load;
 mod modifier;
 mod number;

@@ -377,6 +377,17 @@ impl Chain {
         }
     }
 
+    /// Whether the values are regular expressions as written.
+    pub(crate) fn is_regex(&self) -> bool {
+        self.kind == Type::Regex && !self.expand
+    }
+
+    /// The anchor of values that are text as written, with wildcards.
+    pub(crate) fn plain_anchor(&self) -> Option<Anchor> {
+        let is_plain = self.kind == Type::Plain && !self.expand && self.encodings.is_empty();
+        is_plain.then_some(self.anchor)
+    }
+
     fn has_text_modifier(&self) -> bool {
         self.anchor != Anchor::Whole || self.windash || self.expand || !self.encodings.is_empty()
     }

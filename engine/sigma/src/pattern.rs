@@ -27,6 +27,16 @@ impl Anchor {
         matches!(self, Self::Contains | Self::EndsWith)
     }
 
+    /// The modifier; empty without one.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Contains => "contains",
+            Self::StartsWith => "startswith",
+            Self::EndsWith => "endswith",
+        }
+    }
+
     pub(crate) fn is_open_after(self) -> bool {
         matches!(self, Self::Contains | Self::StartsWith)
     }

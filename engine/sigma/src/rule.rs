@@ -173,6 +173,8 @@ pub struct Item {
     pub matchers: Vec<Matcher>,
     /// Where the field's name (or the keyword) stands.
     pub place: Place,
+    /// Where the value of each matcher stands.
+    pub places: Vec<Place>,
 }
 
 /// What an item looks at.

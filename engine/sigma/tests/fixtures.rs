@@ -186,6 +186,7 @@ fn each_mistake_has_its_place_and_its_cure() {
               help: write what the alert must have, such as `alert: {level: high}`
             22:11: T005 `good`
               the case on line 2 has the same name
+              help: give each case a name of its own
             2 well formed
         "#]],
     );

@@ -455,7 +455,7 @@ fn a_filter_stands_beside_the_condition_under_names_of_its_own() {
     let text = "title: T
 name: one
 logsource: {product: linux}
-detection: {s: {a: b}, t: {c: d}, condition: [s, s and not t]}
+detection: {s: {a: b}, t: {c: d}, condition: [s and t, not s and not t]}
 ---
 ";
     let alone = load_sound(&[text]).rules.remove(0);
