@@ -58,7 +58,7 @@ pub(crate) fn pythia(arguments: &[&str]) -> Command {
     command
 }
 
-fn ran(command: &mut Command) -> Ran {
+pub(crate) fn ran(command: &mut Command) -> Ran {
     let output = command.output().expect("pythia runs");
     Ran {
         code: output.status.code(),

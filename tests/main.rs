@@ -4,6 +4,7 @@
 mod authors;
 mod cli;
 mod conformance;
+mod diagnostics;
 mod docs;
 mod kafka;
 mod life_of_an_event;

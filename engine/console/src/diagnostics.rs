@@ -55,6 +55,9 @@ impl Shower {
             from.min(source.len()),
             to.clamp(from.min(source.len()), source.len()),
         );
+        // Of what stands on several lines the first is shown.
+        let first_line = source.get(from..to).and_then(|text| text.find('\n'));
+        let to = first_line.map_or(to, |length| from + length);
         let whole = source.get(from..to).is_some();
         let label = label.as_deref().map(escaped);
         let mut group = annotate_snippets::Group::with_title(title);

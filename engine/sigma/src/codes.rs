@@ -112,7 +112,7 @@ codes! {
     MODIFIER_CHAIN "R035" Error "modifier-chain" "Modifiers that do not go together, or in this order"
         "write `field|type|anchor|all`: a modifier that changes the kind of value comes first, encodings before anchors";
     MODIFIER_VALUE "R036" Error "modifier-value" "A value of a kind that the modifier cannot take"
-        "write a value of the kind that the modifier takes";
+        "`lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field";
     REGEX "R037" Error "regex" "A regular expression that does not parse"
         "mend the expression; a literal `( ) [ { + ? * . |` is written with a backslash before it";
     REGEX_CONSTRUCT "R038" Error "regex-construct" "A regular expression uses a construct outside the dialect"

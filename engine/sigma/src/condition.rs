@@ -213,11 +213,10 @@ impl<'a> Parser<'a> {
             return Ok(condition);
         };
         match token {
-            Token::Close => Err(Fault::new(
-                &CONDITION_SYNTAX,
-                part,
-                "this bracket closes nothing",
-            )),
+            Token::Close => Err(
+                Fault::new(&CONDITION_SYNTAX, part, "this bracket closes nothing")
+                    .help("remove it, or open one before it"),
+            ),
             _ => Err(self.not_an_operator(part)),
         }
     }
@@ -310,11 +309,10 @@ impl<'a> Parser<'a> {
                 Ok(inner)
             }
             Some((_, other)) => Err(self.not_an_operator(other)),
-            None => Err(Fault::new(
-                &CONDITION_SYNTAX,
-                part,
-                "this bracket is never closed",
-            )),
+            None => Err(
+                Fault::new(&CONDITION_SYNTAX, part, "this bracket is never closed")
+                    .help("close it, or remove it"),
+            ),
         }
     }
 
@@ -480,7 +478,7 @@ impl<'a> Parser<'a> {
             part,
             "aggregations were removed from conditions",
         );
-        fault.help("write a correlation instead")
+        fault.help("write a correlation that reads this rule, such as one of `type: event_count`")
     }
 }
 

@@ -203,7 +203,9 @@ fn map_line(line: &Entry, context: &mut Context<'_>) -> Option<Item> {
     if nodes.len() > 1 {
         warn_of_null(&nodes, context);
     } else if chain.all && !chain.expand {
-        let diagnostic = ALL_WITH_ONE_VALUE.at(&line.place, "`all` has only one value to demand");
+        let at = line.key.rfind("|all").map_or(0, |bar| bar + 1);
+        let place = context.inside(&line.place, &line.key, at..at + "all".len());
+        let diagnostic = ALL_WITH_ONE_VALUE.at(&place, "`all` has only one value to demand");
         context.report_with_help(diagnostic, "remove `all`, or add values");
     }
     let values = lower_all(&chain, &nodes, context)?;

@@ -67,7 +67,10 @@ impl Reports {
     pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
         let more = self.errors.saturating_sub(Self::MAX) + self.warnings.saturating_sub(Self::MAX);
         if let Some(last) = self.list.last().filter(|_| more > 0) {
-            let message = format!("the document has {more} more faults, which are not listed");
+            let message = match more {
+                1 => "the document has one more fault, which is not listed".to_owned(),
+                more => format!("the document has {more} more faults, which are not listed"),
+            };
             let note = MORE_FAULTS.at(&last.place, message);
             self.list.push(note);
         }

@@ -223,7 +223,7 @@ pub(crate) fn major(entries: &[Entry], context: &mut Context<'_>) -> u64 {
             let message = format!("version `{written}` of Sigma is not implemented");
             context.report_with_help(
                 SIGMA_VERSION.at(&entry.value.place, message),
-                format!("versions up to {SIGMA_MAJOR} are"),
+                format!("write it for version {SIGMA_MAJOR}, the newest that is implemented"),
             );
             SIGMA_MAJOR
         }
@@ -352,8 +352,11 @@ fn report_bad_with_cure(
     if string(node).is_none() {
         diagnostic.label = Some(format!("this is {}", node.kind_name()));
     }
-    let cure = cure.unwrap_or_else(|| "mend it or remove it".to_owned());
-    diagnostic.help = Some(format!("{cure}; the {} is loaded without it", context.noun));
+    let noun = context.noun;
+    diagnostic.help = Some(match cure {
+        Some(cure) => format!("{cure} As it stands, the {noun} is loaded without it"),
+        None => format!("mend it or remove it; the {noun} is loaded without it"),
+    });
     context.report(diagnostic);
 }
 

@@ -157,7 +157,10 @@ impl Fixture {
 
     fn document(&mut self, root: &Node) {
         let Some(entries) = root.as_mapping() else {
-            let message = format!("a fixture is a map with `cases`, not {}", root.kind_name());
+            let message = format!(
+                "a fixture must be a map with `cases`, this is {}",
+                root.kind_name()
+            );
             self.report(&FIXTURE_SHAPE, &root.place, message, HELP);
             return;
         };
@@ -167,7 +170,7 @@ impl Fixture {
             return;
         };
         let Kind::Sequence(cases) = &cases.kind else {
-            let message = format!("`cases` is a list, not {}", cases.kind_name());
+            let message = format!("`cases` must be a list, this is {}", cases.kind_name());
             self.report(&FIXTURE_SHAPE, &cases.place, message, HELP);
             return;
         };
@@ -180,7 +183,7 @@ impl Fixture {
 
     fn case(&mut self, node: &Node) -> Option<Case> {
         let Some(entries) = node.as_mapping() else {
-            let message = format!("a case is a map, not {}", node.kind_name());
+            let message = format!("a case must be a map, this is {}", node.kind_name());
             self.report(&FIXTURE_SHAPE, &node.place, message, HELP);
             return None;
         };

@@ -299,7 +299,7 @@ fn link_filters(documents: &mut [Document<'_>], index: &mut Index, loaded: &mut 
             faults.push(fault);
         } else if reached.is_empty() {
             let mut fault = IDLE_FILTER.at(place, "the filter reaches no rule");
-            let help = "it applies to rules that `rules` names and that have its log source";
+            let help = "mend `rules` or the log source: it applies to rules that the one names and that have the other";
             fault.help = Some(help.to_owned());
             faults.push(fault);
         } else if let Some(other) = reached.iter().find(|rule| majors[**rule] != draft.major) {

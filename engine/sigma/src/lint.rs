@@ -113,7 +113,9 @@ fn note_read(condition: &Condition, read: &mut Vec<SelectionIdx>) {
     match condition {
         Condition::Selection(selection) => read.push(*selection),
         Condition::And(terms) | Condition::Or(terms) => {
-            terms.iter().for_each(|term| note_read(term, read));
+            for term in terms {
+                note_read(term, read);
+            }
         }
         Condition::Not(term) => note_read(term, read),
     }

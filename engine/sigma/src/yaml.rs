@@ -702,7 +702,8 @@ impl<'a> Composer<'a> {
 
     fn nul_at(&self, byte: usize) -> Stop {
         let place = self.place_at(byte);
-        Box::new(YAML_SYNTAX.at(&place, "a NUL character, which YAML does not allow"))
+        let fault = YAML_SYNTAX.at(&place, "a NUL character, which YAML does not allow");
+        Box::new(fault.or_help(Some("remove it")))
     }
 
     /// The parser reports what is missing at the end of the text one line below it; that is moved to the

@@ -121,7 +121,7 @@ fn yaml_that_does_not_parse_is_told_at_its_line() {
         &expect![[r#"
             1:9: error R001 [-] ``
               a NUL character, which YAML does not allow
-              help: indent with blanks and not with tabs, close quotes and brackets, and quote a value that holds `: ` or begins with one of `@ % & * ! [ {`
+              help: remove it
             0 loaded
         "#]],
     );
@@ -495,20 +495,20 @@ fn versions_of_sigma_to_come_are_refused() {
     check(
         &attributes("sigma-version: 3.0.1"),
         &expect![[r#"
-        1:16: error R019 [T] `3.0.1`
-          version `3.0.1` of Sigma is not implemented
-          help: versions up to 2 are
-        0 loaded
-    "#]],
+            1:16: error R019 [T] `3.0.1`
+              version `3.0.1` of Sigma is not implemented
+              help: write it for version 2, the newest that is implemented
+            0 loaded
+        "#]],
     );
     check(
         &attributes("sigma-version: newest"),
         &expect![[r#"
-        1:16: error R019 [T] `newest`
-          version `newest` of Sigma is not implemented
-          help: versions up to 2 are
-        0 loaded
-    "#]],
+            1:16: error R019 [T] `newest`
+              version `newest` of Sigma is not implemented
+              help: write it for version 2, the newest that is implemented
+            0 loaded
+        "#]],
     );
 }
 
@@ -747,50 +747,50 @@ fn values_fit_their_modifiers() {
             5:15: error R036 [T] ``
               text is needed here
               label: this is null
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             6:15: error R036 [T] `yes`
               `exists` takes `true` or `false`
               label: this is a string
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             7:11: error R036 [T] `text`
               numeric modifiers take unquoted numbers
               label: this is a string
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             8:10: error R036 [T] ``
               numeric modifiers take unquoted numbers
               label: this is null
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             9:12: error R036 [T] `true`
               numeric modifiers take unquoted numbers
               label: this is a boolean
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             10:13: error R036 [T] `1.5`
               parts of a date are whole numbers
               label: this is a number
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             11:13: error R036 [T] `5`
               `cidr` takes a network such as 10.0.0.0/8
               label: this is a number
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             12:9: error R036 [T] ``
               `re` takes a regular expression
               label: this is null
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             13:17: error R036 [T] `a*`
               `fieldref` takes the name of a field, without wildcards
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             14:5: error R003 [T] `a|fieldref`
               the key `a|fieldref` stands here a second time
               help: the first is in line 13; join the two or rename one
             15:15: error R036 [T] `a*b`
               Base64 of a wildcard is not known
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             16:5: error R003 [T] `a|base64`
               the key `a|base64` stands here a second time
               help: the first is in line 15; join the two or rename one
             17:20: error R036 [T] `a`
               UTF-16 cannot follow another encoding to UTF-16
-              help: write a value of the kind that the modifier takes
+              help: `lt` to `gte` take unquoted numbers, parts of a date whole numbers, `exists` true or false, encodings text without wildcards, `fieldref` a field
             0 loaded
         "#]],
     );
@@ -887,10 +887,10 @@ fn all_with_one_value_is_told() {
     check(
         &items("a|contains|all: b\nc|contains|all: [d]"),
         &expect![[r#"
-            5:5: warning R042 [T] `a|contains|all`
+            5:16: warning R042 [T] `all`
               `all` has only one value to demand
               help: remove `all`, or add values
-            6:5: warning R042 [T] `c|contains|all`
+            6:16: warning R042 [T] `all`
               `all` has only one value to demand
               help: remove `all`, or add values
             1 loaded
@@ -1024,7 +1024,7 @@ fn conditions_parse() {
         &expect![[r#"
             5:14: error R051 [T] `(`
               this bracket is never closed
-              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+              help: close it, or remove it
             0 loaded
         "#]],
     );
@@ -1033,7 +1033,7 @@ fn conditions_parse() {
         &expect![[r#"
             5:15: error R051 [T] `)`
               this bracket closes nothing
-              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+              help: remove it, or open one before it
             0 loaded
         "#]],
     );
@@ -1233,7 +1233,7 @@ fn aggregations_are_refused_with_a_hint() {
         &expect![[r#"
             5:16: error R056 [T] `| count() by x > 5`
               aggregations were removed from conditions
-              help: write a correlation instead
+              help: write a correlation that reads this rule, such as one of `type: event_count`
             0 loaded
         "#]],
     );
@@ -1727,7 +1727,7 @@ fn bounds_are_operators_with_numbers() {
         &expect![[r#"
             6:20: warning R044 [C] `0x10`
               `0x10` is the number 16
-              help: quote it if the text is meant
+              help: write `16` if it is meant
             3 loaded
         "#]],
     );
@@ -1854,7 +1854,7 @@ fn conditions_over_rules_are_spelt_as_those_over_selections() {
         &expect![[r#"
             5:22: error R051 [C] `(`
               this bracket is never closed
-              help: combine the names of selections with `and`, `or`, `not`, brackets, `1 of` and `all of`
+              help: close it, or remove it
             2 loaded
         "#]],
     );
@@ -1937,10 +1937,10 @@ fn windows_of_other_engines_are_not_evaluated() {
         &expect![[r#"
             6:3: warning R072 [C] `window`
               `window: session` is not evaluated
-              help: the correlation is listed as not running; only sliding windows are known
+              help: remove the line: windows slide; as it stands, the correlation is listed as not running
             7:3: warning R072 [C] `gap`
               `gap: 1m` is not evaluated
-              help: the correlation is listed as not running; only sliding windows are known
+              help: remove the line: windows slide; as it stands, the correlation is listed as not running
             3 loaded
         "#]],
     );
@@ -1955,7 +1955,7 @@ fn windows_of_other_engines_are_not_evaluated() {
         &expect![[r#"
             6:3: warning R072 [C] `window`
               `window: tumbling` is not evaluated
-              help: the correlation is listed as not running; only sliding windows are known
+              help: remove the line: windows slide; as it stands, the correlation is listed as not running
             3 loaded
         "#]],
     );
@@ -2178,7 +2178,7 @@ fn a_filter_does_not_reach_rules_of_other_log_sources() {
         &expect![[r#"
             4:3: warning R082 [F] `rules`
               the filter reaches no rule
-              help: it applies to rules that `rules` names and that have its log source
+              help: mend `rules` or the log source: it applies to rules that the one names and that have the other
             4:11: warning R081 [F] `one`
               `one` is a rule for another log source
               help: the rule has `product: linux`; let the filter have no more
@@ -2197,7 +2197,7 @@ fn a_filter_that_reaches_no_rule_is_told() {
         &expect![[r#"
             4:3: warning R082 [F] `rules`
               the filter reaches no rule
-              help: it applies to rules that `rules` names and that have its log source
+              help: mend `rules` or the log source: it applies to rules that the one names and that have the other
             3 loaded
         "#]],
     );

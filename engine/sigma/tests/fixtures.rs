@@ -88,11 +88,11 @@ fn each_mistake_has_its_place_and_its_cure() {
     check(
         "- name: a\n",
         &expect![[r#"
-        1:1: T001 `- name: a`
-          a fixture is a map with `cases`, not a list
-          help: write a list of cases: `cases: [{name: .., event: .., expect: alert}]`
-        0 well formed
-    "#]],
+            1:1: T001 `- name: a`
+              a fixture must be a map with `cases`, this is a list
+              help: write a list of cases: `cases: [{name: .., event: .., expect: alert}]`
+            0 well formed
+        "#]],
     );
     check(
         "case: []\n",
@@ -109,11 +109,11 @@ fn each_mistake_has_its_place_and_its_cure() {
     check(
         "cases: {}\n",
         &expect![[r#"
-        1:8: T001 `{}`
-          `cases` is a list, not a map
-          help: write a list of cases: `cases: [{name: .., event: .., expect: alert}]`
-        0 well formed
-    "#]],
+            1:8: T001 `{}`
+              `cases` must be a list, this is a map
+              help: write a list of cases: `cases: [{name: .., event: .., expect: alert}]`
+            0 well formed
+        "#]],
     );
     check(
         "cases:
@@ -143,7 +143,7 @@ fn each_mistake_has_its_place_and_its_cure() {
 ",
         &expect![[r#"
             5:5: T001 `nothing`
-              a case is a map, not a string
+              a case must be a map, this is a string
               help: write a list of cases: `cases: [{name: .., event: .., expect: alert}]`
             6:5: T002 `nam`
               there is no key `nam`

@@ -416,7 +416,7 @@ impl Body<'_> {
         let mut reason = None;
         for entry in [window, find(self.lines, "gap")].into_iter().flatten() {
             let message = format!("`{}: {}` is not evaluated", entry.key, short(&entry.value));
-            let help = "the correlation is listed as not running; only sliding windows are known";
+            let help = "remove the line: windows slide; as it stands, the correlation is listed as not running";
             context.report_with_help(WINDOW.at(&entry.place, message.clone()), help);
             reason.get_or_insert(message);
         }
@@ -527,7 +527,8 @@ fn number(line: &Entry, context: &mut Context<'_>) -> Option<Arc<str>> {
     if let Kind::Number(number) = &node.kind {
         if number.form == NumberForm::Radix {
             let message = format!("`{}` is the number {}", number.written, number.canonical);
-            context.report(NUMBER_RADIX.at(&node.place, message));
+            let help = format!("write `{}` if it is meant", number.canonical);
+            context.report_with_help(NUMBER_RADIX.at(&node.place, message), help);
         }
         return Some(Arc::clone(&number.canonical));
     }
