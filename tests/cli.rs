@@ -292,11 +292,11 @@ fn check_names_rules_without_a_witness_with_place_cost_and_cure() {
     let shown = ran.out.replace(&folder.path(""), "");
     let (shown, _) = shown.split_once("Running").expect("what runs");
     expect![[r"
-        warning[P002]: the rule may match where none of its literals stands, so it is verified on every view of process_creation: one for each program that starts
-         --> a-no-literal.yml:5:3
+        warning[P002]: no two fixed characters in a row stand in every match of this regular expression, so it is verified on every view of process_creation: one for each program that starts
+         --> a-no-literal.yml:5:25
           |
         5 |   odd: {CommandLine|re: '[xyz]{12}'}
-          |   ^^^
+          |                         ^^^^^^^^^^^
           |
           = help: add what every match must contain, such as a program's name or a piece of an argument: a value outside of `not`, or in a regular expression two fixed characters in a row; `pythia scan --profile-rules` measures what the rule costs
 

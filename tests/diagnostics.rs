@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use expect_test::expect_file;
+use expect_test::{expect, expect_file};
 use serde_json::Value;
 use sigma::Code;
 
-use crate::cli::{Ran, pythia, ran};
+use crate::cli::{Folder, Ran, pythia, ran};
 
 /// Codes that cannot be shown without others beside them.
 const BESIDE: [(&str, &str); 2] = [("R006", "R003"), ("R026", "R034")];
@@ -116,12 +116,8 @@ fn a_folder_of_every_mistake_shows_them_all_and_stops_nothing_else() {
     // A hundred times the same says no more than once.
     let mut seen = BTreeSet::new();
     let first = |one: &&Value| seen.insert((one["code"].to_string(), one["file"].to_string()));
-    let lines: String = all
-        .iter()
-        .filter(first)
-        .map(|one| format!("{one}\n"))
-        .collect();
-    expect_file![folder().join("diagnostics.jsonl")].assert_eq(&lines);
+    let lines: Vec<String> = all.iter().filter(first).map(Value::to_string).collect();
+    expect_file![folder().join("diagnostics.jsonl")].assert_eq(&(lines.join("\n") + "\n"));
 
     let document: Value = serde_json::from_str(&checked.out).expect("JSON");
     let running = document["running"].as_array().expect("a list");
@@ -155,4 +151,97 @@ fn every_file_of_the_folder_shows_a_code() {
             "{name} shows no code"
         );
     }
+}
+
+#[test]
+fn annotations_of_hostile_files_end_where_they_should() {
+    let folder = Folder::new();
+    let name = "a,b%0A::error::c\u{1b}[2J.yml";
+    let title = r#""t::error::x\r\n::warning file=y::%25""#;
+    let rule = format!(
+        "title: {title}\nlogsource: {{product: linux, category: process_creation}}\ndetection: {{selection: {{Imäge|endwith: /nc}}, condition: selektion}}\n"
+    );
+    folder.write(name, format!("{rule}---\n{rule}"));
+    let within = |arguments: &[&str]| ran(pythia(arguments).current_dir(folder.path(".")));
+    let checked = within(&["check", "--output", "github", "."]);
+    assert_eq!(checked.code, Some(1));
+    expect![[r"
+        ::error file=./a%2Cb%250A%3A%3Aerror%3A%3Ac\u{1b}[2J.yml,line=3,col=31,endLine=3,endColumn=38,title=R034::there is no modifier `endwith`%0Ahelp: did you mean `endswith`?
+        ::error file=./a%2Cb%250A%3A%3Aerror%3A%3Ac\u{1b}[2J.yml,line=3,col=57,endLine=3,endColumn=66,title=R052::there is no selection `selektion`%0Ahelp: did you mean `selection`?
+        ::error file=./a%2Cb%250A%3A%3Aerror%3A%3Ac\u{1b}[2J.yml,line=7,col=31,endLine=7,endColumn=38,title=R034::there is no modifier `endwith`%0Ahelp: did you mean `endswith`?
+        ::error file=./a%2Cb%250A%3A%3Aerror%3A%3Ac\u{1b}[2J.yml,line=7,col=57,endLine=7,endColumn=66,title=R052::there is no selection `selektion`%0Ahelp: did you mean `selection`?
+    "]]
+    .assert_eq(&checked.out);
+    assert!(
+        checked.err.starts_with("1 file: 0 rules loaded, "),
+        "{}",
+        checked.err
+    );
+
+    let sound = rule
+        .replace("endwith", "endswith")
+        .replace("selektion", "selection");
+    let sound = sound.replace("Imäge", "Image");
+    folder.write("t.yml", format!("{sound}---\n{sound}"));
+    let checked = within(&["check", "--output", "github", "t.yml"]);
+    assert_eq!(checked.code, Some(0));
+    expect![[r"
+        ::warning file=t.yml,line=5,col=1,endLine=5,endColumn=46,title=R024::a rule before it is known as `t::error::x%0D%0A::warning file=y::%2525` too%0Ahelp: give each an `id`; the first is at t.yml:1
+    "]]
+    .assert_eq(&checked.out);
+    folder.write(
+        "t.test.yml",
+        r#"cases:
+  - name: "n::error::x\n,y=%"
+    event: '{"ID":"1700000000.123:1","EXECVE":{"argc":1,"ARGV":["ls"]}}'
+    expect: alert
+"#,
+    );
+    let tested = within(&["test", "--output", "github", "t.yml"]);
+    assert_eq!(tested.code, Some(1));
+    expect![[r"
+        ::error file=t.test.yml,line=2,col=11,endLine=2,endColumn=30,title=case%3A n%3A%3Aerror%3A%3Ax%0A%2Cy=%25::is to alert, and stays silent
+    "]]
+    .assert_eq(&tested.out);
+    let refused = within(&["scan", "--output", "github", "t.yml"]);
+    assert_eq!(refused.code, Some(2));
+}
+
+#[test]
+fn a_code_is_explained_and_an_unknown_one_answered_with_the_nearest() {
+    let by_number = within(&["check", "--explain", "r003"]);
+    assert_eq!(by_number.code, Some(0));
+    expect![[r"
+        ### R003 duplicate-key
+
+        Error. A map has the same key twice. Parsers keep one of the two without a word, and the rule would look for half of
+        what it says. Join the values in one list, or name the second selection otherwise.
+
+        ```yaml
+        # bad
+        Image|endswith: /nc
+        Image|endswith: /ncat
+        # good
+        Image|endswith: [/nc, /ncat]
+        ```
+    "]]
+    .assert_eq(&by_number.out);
+    let by_name = within(&["check", "--explain", "duplicate-key"]);
+    assert_eq!(by_name.out, by_number.out);
+    let unknown = within(&["check", "--explain", "R016"]);
+    assert_eq!(unknown.code, Some(2));
+    expect![[r#"
+        error: there is no diagnostic "R016"; the nearest is R015 duplicate-name
+    "#]]
+    .assert_eq(&unknown.err);
+}
+
+#[test]
+fn the_summary_counts_by_code_where_more_is_asked_for() {
+    let file = "R105-covered-value.yml";
+    let counted = "by code: R105 2\n";
+    let verbose = within(&["check", "-v", "--output", "table", file]);
+    assert!(verbose.out.contains(counted), "{}", verbose.out);
+    let plain = within(&["check", "--output", "table", file]);
+    assert!(!plain.out.contains(counted), "{}", plain.out);
 }

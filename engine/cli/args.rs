@@ -56,6 +56,8 @@ pub(crate) enum OutputWord {
     Table,
     Json,
     Jsonl,
+    /// Annotations of GitHub Actions, of `check` and `test` alone
+    Github,
 }
 
 impl Common {
@@ -67,9 +69,15 @@ impl Common {
         })
     }
 
+    /// Whether annotations of GitHub Actions are asked for.
+    pub(crate) fn is_github(&self) -> bool {
+        matches!(self.output, Some(OutputWord::Github))
+    }
+
     pub(crate) fn output(&self) -> Output {
         Output::or_by_terminal(self.output.map(|word| match word {
-            OutputWord::Table => Output::Table,
+            // Those who have annotations ask for them first.
+            OutputWord::Table | OutputWord::Github => Output::Table,
             OutputWord::Json => Output::Json,
             OutputWord::Jsonl => Output::Jsonl,
         }))
@@ -212,7 +220,8 @@ const SCAN_EXAMPLES: &str = "Examples:
 
 const CHECK_EXAMPLES: &str = "Examples:
   pythia check rules/
-  pythia check --output json rules/ | jq .totals";
+  pythia check --output json rules/ | jq .totals
+  pythia check --explain R012";
 
 const TEST_EXAMPLES: &str = "The fixture of x.yml is x.test.yml beside it:
 
@@ -361,6 +370,9 @@ pub(crate) struct Check {
     /// Exit with 1 on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Print what a diagnostic means and how to mend it, such as R012 or metadata, and check nothing
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "strict"])]
+    pub(crate) explain: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use console::diagnostics::{Shower, to_json};
-use console::printing::{Output, Paint, escaped, out, out_json};
+use console::github::Texts;
+use console::printing::{Output, Paint, err, escaped, out, out_json};
 use detect::{NotRunning, view_name};
 use serde_json::{Value, json};
 use sigma::{Attributes, Correlation, Diagnostic, Filter, LogSource, Place, Rule, Severity};
 
 use crate::args::{Check, Common};
+use crate::codes;
 use crate::config;
 use crate::rules::{self, Rules};
 use crate::{Exit, Failure};
@@ -18,6 +20,9 @@ use crate::{Exit, Failure};
 const PLACEHOLDER: &str = "R040";
 
 pub(crate) fn run(common: &Common, check: &Check) -> Result<Exit> {
+    if let Some(code) = &check.explain {
+        return codes::explain(code);
+    }
     let mut paths = common.rules.clone();
     paths.extend(check.paths.iter().cloned());
     if paths.is_empty() {
@@ -35,6 +40,7 @@ pub(crate) fn run(common: &Common, check: &Check) -> Result<Exit> {
     }
     let totals = Totals::new(&rules);
     match common.output() {
+        Output::Table if common.is_github() => annotations(common, &rules, &totals)?,
         Output::Table => out(&text(common, &rules, &totals))?,
         Output::Json => out_json(&format!(
             "{}\n",
@@ -110,6 +116,17 @@ impl Totals {
     }
 }
 
+/// Diagnostics as annotations; the summary goes to stderr.
+fn annotations(common: &Common, rules: &Rules, totals: &Totals) -> std::io::Result<bool> {
+    let texts = Texts::new(&rules.files);
+    let lines = rules.diagnostics.iter().map(|one| texts.annotation(one));
+    let read = out(&lines.collect::<String>())?;
+    if !common.quiet {
+        err(&(summary(totals) + &others(rules)));
+    }
+    Ok(read)
+}
+
 fn text(common: &Common, rules: &Rules, totals: &Totals) -> String {
     let paint = Paint::stdout();
     let shower = Shower::new(&rules.files, paint);
@@ -142,7 +159,11 @@ fn text(common: &Common, rules: &Rules, totals: &Totals) -> String {
     }
     text += &routed_nowhere(common, rules, paint);
     text += &running(common, rules, paint);
-    text + &summary(totals) + &others(rules)
+    text += &summary(totals);
+    if common.verbose {
+        text += &by_code(rules);
+    }
+    text + &others(rules)
 }
 
 fn line(attributes: &Attributes, place: &Place, reason: &str) -> String {
@@ -250,6 +271,19 @@ fn summary(totals: &Totals) -> String {
         config::count(*warnings, "warning"),
         config::count(*linux_loaded, "rule"),
     )
+}
+
+/// How many diagnostics there are of each code.
+fn by_code(rules: &Rules) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for diagnostic in &rules.diagnostics {
+        *counts.entry(diagnostic.code).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let counts = counts.iter().map(|(code, count)| format!("{code} {count}"));
+    format!("by code: {}\n", counts.collect::<Vec<_>>().join(", "))
 }
 
 /// Correlations and filters, if there are any.

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod codes;
 mod config;
 mod conformance;
 mod costs;
@@ -85,6 +86,11 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: &Arguments) -> anyhow::Result<Exit> {
     let common = &arguments.common;
+    let has_annotations = matches!(arguments.command, Command::Check(_) | Command::Test(_));
+    if common.is_github() && !has_annotations {
+        let what = "annotations (--output github) are of `pythia check` and `pythia test`";
+        return Err(Failure::Usage(what.into()).into());
+    }
     match &arguments.command {
         Command::Demo(demo) => demo::run(common, demo),
         Command::Run(run) => run::run(common, run),

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use console::diagnostics::{Shower, to_json};
+use console::github::Texts;
 use console::printing::{Output, Paint, err, escaped, out, out_json};
 use serde_json::{Value, json};
 use sigma::{Expect, Severity};
@@ -22,6 +23,14 @@ impl Report {
         }
         let table = || self.text(common, test.require_fixtures, Paint::stdout());
         match common.output() {
+            Output::Table if common.is_github() => {
+                let read = out(&self.annotations())?;
+                if !common.quiet {
+                    let paint = Paint::stderr();
+                    err(&self.summary(common.verbose, test.require_fixtures, paint));
+                }
+                read
+            }
             Output::Table => out(&table())?,
             Output::Json => {
                 let document = serde_json::to_string_pretty(&self.json())?;
@@ -60,6 +69,18 @@ impl Report {
             text += &self.summary(common.verbose, require, paint);
         }
         text
+    }
+
+    /// Mistakes and failing cases as annotations of GitHub Actions.
+    fn annotations(&self) -> String {
+        let texts = Texts::new(&self.files);
+        let mistakes = self.diagnostics.iter().map(|one| texts.annotation(one));
+        let failures = self.results.iter().filter_map(|result| {
+            let wrong = result.wrong.as_ref()?;
+            let name = format!("case: {}", result.case.name);
+            Some(texts.error(&result.case.place, &name, &wrong.message))
+        });
+        mistakes.chain(failures).collect()
     }
 
     fn mistakes(&self, paint: Paint) -> String {

@@ -4,6 +4,7 @@
 //! is judged by the crate that uses it.
 
 pub mod diagnostics;
+pub mod github;
 pub mod logs;
 pub mod moment;
 pub mod printing;

@@ -1,7 +1,7 @@
 //! Log source to views: which virtual events of Laurel's feed a rule, or why none does.
 
 use event::ViewKind;
-use sigma::LogSource;
+use sigma::{LogSource, did_you_mean};
 
 /// Categories that a view feeds, for product linux and for rules of any product.
 const CATEGORIES: [(&str, ViewKind); 5] = [
@@ -32,9 +32,11 @@ pub(crate) fn route(source: &LogSource) -> Result<ViewKind, String> {
     let (category, product, service) =
         (category.as_deref(), product.as_deref(), service.as_deref());
     if !matches!(product, None | Some("linux")) {
+        let cure = product.and_then(|product| did_you_mean(product, ["linux"]));
         return Err(format!(
-            "no view feeds {}: the events come from Linux hosts",
-            describe(source)
+            "no view feeds {}: the events come from Linux hosts{}",
+            describe(source),
+            behind(cure)
         ));
     }
     let found = match (category, service) {
@@ -49,11 +51,20 @@ pub(crate) fn route(source: &LogSource) -> Result<ViewKind, String> {
         }
     };
     found.ok_or_else(|| {
+        let names = |table: &[(&'static str, ViewKind)]| table.iter().map(|row| row.0).collect();
+        let (categories, services): (Vec<_>, Vec<_>) = (names(&CATEGORIES), names(&SERVICES));
+        let category = category.and_then(|category| did_you_mean(category, categories));
+        let service = service.and_then(|service| did_you_mean(service, services));
         format!(
-            "no view feeds {}: audit events do not hold it",
-            describe(source)
+            "no view feeds {}: audit events do not hold it{}",
+            describe(source),
+            behind(category.or(service))
         )
     })
+}
+
+fn behind(cure: Option<String>) -> String {
+    cure.map_or_else(String::new, |cure| format!("; {cure}"))
 }
 
 fn named(table: &[(&str, ViewKind)], name: &str) -> Option<ViewKind> {
@@ -146,6 +157,23 @@ mod tests {
         ] {
             let reason = route(&source(category, product, service)).unwrap_err();
             assert!(reason.contains(named), "{reason}");
+        }
+    }
+
+    #[test]
+    fn misspelt_log_sources_are_told_what_was_meant() {
+        for (category, product, service, meant) in [
+            ("proces_creation", "linux", "", Some("process_creation")),
+            ("", "linux", "audit", Some("auditd")),
+            ("process_creation", "linus", "", Some("linux")),
+            ("dns_query", "linux", "", None),
+            ("", "linux", "sshd", None),
+            ("process_creation", "macos", "", None),
+        ] {
+            let reason = route(&source(category, product, service)).unwrap_err();
+            let told = reason.split_once("; did you mean ").map(|(_, told)| told);
+            let meant = meant.map(|meant| format!("`{meant}`?"));
+            assert_eq!(told, meant.as_deref(), "{reason}");
         }
     }
 }

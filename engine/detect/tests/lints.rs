@@ -5,9 +5,9 @@ use sigma::{SourceFile, load};
 
 /// The codes and columns that these lines of a selection are told, in views of this log source.
 fn told(logsource: &str, lines: &[&str]) -> Vec<String> {
-    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    let lines = lines.join("\n    ");
     let text = format!(
-        "title: T\nlogsource: {{{logsource}}}\ndetection:\n  s:\n{lines}  t: {{host: h}}\n  condition: s or t\n"
+        "title: T\nlogsource: {{{logsource}}}\ndetection:\n  s:\n    {lines}\n  t: {{host: h}}\n  condition: s or t\n"
     );
     let file = SourceFile {
         name: "rule.yml".into(),

@@ -548,14 +548,11 @@ fn related(entries: &[Entry], context: &mut Context<'_>) -> Vec<Related> {
                             kind: kind.to_owned(),
                         });
                     }
-                    (Some(_), Some(_)) => {
+                    (Some(_), Some(kind)) => {
                         let place = node.get("type").unwrap_or(node);
-                        report_bad(
-                            "related",
-                            &format!("of a type among {}", RELATIONS.join(", ")),
-                            place,
-                            context,
-                        );
+                        let expected = format!("of a type among {}", RELATIONS.join(", "));
+                        let cure = did_you_mean(kind, RELATIONS);
+                        report_bad_with_cure("related", &expected, place, cure, context);
                     }
                     _ => report_bad("related", expected, node, context),
                 }

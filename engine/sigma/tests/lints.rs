@@ -33,16 +33,15 @@ fn codes(detection: &str) -> Vec<String> {
 /// What a rule with these selections and this condition is told.
 fn condition(selections: &[&str], condition: &str) -> Vec<String> {
     let values = (0..).zip(selections);
-    let lines: String = values
-        .map(|(value, name)| format!("  {name}: {{f: v{value}}}\n"))
-        .collect();
+    let lines = values.map(|(value, name)| format!("  {name}: {{f: v{value}}}\n"));
+    let lines = lines.collect::<Vec<_>>().concat();
     codes(&format!("{lines}  condition: {condition}\n"))
 }
 
 /// What these lines of a selection are told.
 fn items(lines: &[&str]) -> Vec<String> {
-    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    codes(&format!("  s:\n{lines}  condition: s\n"))
+    let lines = lines.join("\n    ");
+    codes(&format!("  s:\n    {lines}\n  condition: s\n"))
 }
 
 const NOTHING: [&str; 0] = [];

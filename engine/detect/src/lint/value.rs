@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use event::{ValueKind, ViewKind};
+use event::{ValueKind, ViewKind, is_known_field};
 use sigma::{Diagnostic, Field, Item, Matcher, Part, Pattern, Place, Rule, Search};
 
 use super::{CONTRADICTION, IMPOSSIBLE, diagnostic};
@@ -44,7 +44,7 @@ type Known = (Form, &'static str, &'static str);
 const PATH_KNOWN: Known = (
     Form::Path,
     "an absolute path with slashes",
-    "write the whole path, or `endswith` with a slash before the name, such as `Image|endswith: /curl`",
+    "write the whole path, or `endswith` with a slash before the name, such as `/curl`",
 );
 
 /// What fields of the mapped views can hold.
@@ -181,6 +181,8 @@ fn known(kind: ViewKind, name: &str, items: &[Item]) -> Option<Known> {
             items.iter().any(is_syscall).then_some(ARGUMENT)
         }
         ViewKind::Record => of_member(name),
+        // Whatever is named otherwise may hold anything.
+        ViewKind::Native if !is_known_field(kind, name) => None,
         ViewKind::Native => {
             let (record, member) = name.rsplit_once('.')?;
             match (record, member) {
@@ -310,8 +312,9 @@ fn may_hold(pattern: &Pattern, form: Form, is_linux: bool) -> bool {
         Form::Path | Form::Folder => {
             let is_folder = matches!(form, Form::Folder);
             let ends_with_slash = last.is_some_and(|last| last.len() > 1 && last.ends_with(b"/"));
-            !(is_folder && ends_with_slash)
-                && !(is_linux && texts.iter().any(|text| is_windows_path(text)))
+            let is_refused = is_folder && ends_with_slash
+                || is_linux && texts.iter().any(|text| is_windows_path(text));
+            !is_refused
                 && whole.is_none_or(|whole| whole.contains(&b'/'))
                 // Below a directory that is not known a path is `<dirfd>/name`.
                 && first.is_none_or(|first| first.starts_with(b"/") || first.starts_with(b"<"))
