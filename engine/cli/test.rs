@@ -251,7 +251,7 @@ impl Report {
                 let file = SourceFile { name, text };
                 let mut diagnostic = Fixture::alone(&file, "");
                 diagnostic.message = format!("the fixture cannot be read: {error}");
-                diagnostic.help = None;
+                diagnostic.help = Some("look at the file and its permissions".to_owned());
                 self.diagnostics.push(diagnostic);
                 return;
             }

@@ -89,6 +89,13 @@ fn values_that_a_field_never_has_are_told() {
             "{line}"
         );
     }
+    assert_eq!(
+        told(
+            AUDITD,
+            &["'|contains': [type=EXECVE, success=no, 'msg=audit(']"]
+        ),
+        ["P004 1:19", "P004 1:32", "P004 1:44"]
+    );
     assert_eq!(told(AUDITD, &["type: SYSCALL", "a1: '0x7f'"]), ["P004 2:9"]);
     assert_eq!(
         told(PROCESS, &["Image: [/bin/sh, sh, bash]"]),
@@ -116,6 +123,14 @@ fn values_that_a_field_may_have_are_not_told() {
         (PROCESS, &["LogonId|gt: 1000"]),
         (PROCESS, &["Hashes|contains: 'SHA256=AB'"]),
         (PROCESS, &["Hashes|contains: '9F86'"]),
+        (PROCESS, &["Hashes|contains|cased: 'SHA256=9f86'"]),
+        // The number of a person may be the name of the account.
+        (PROCESS, &["User: 4711"]),
+        (
+            AUDITD,
+            &["'|contains': ['type=x', 'a type=EXECVE', success]"],
+        ),
+        (PROCESS, &["'|contains': success=yes"]),
         (PROCESS, &["sha256: 'AB*'"]),
         (PROCESS, &["ParentCommandLine: curl"]),
         // A rule of any product may name programs of Windows beside others.

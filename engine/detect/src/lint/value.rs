@@ -22,8 +22,10 @@ enum Form {
     Behind(&'static [u8], &'static [u8]),
     /// One of these words.
     Words(&'static [&'static str]),
-    /// A name: not digits alone.
-    Name,
+    /// A word: not digits alone.
+    Word,
+    /// An account's name, which may be of digits, and is never 0.
+    Account,
     /// An absolute path.
     Path,
     /// An absolute path without a slash at its end.
@@ -63,7 +65,7 @@ fn of_mapped(name: &str) -> Option<Known> {
             "write the number, 0 for root; `User` has the name",
         ),
         "User" => (
-            Form::Name,
+            Form::Account,
             "the name of the user",
             "write the name, such as `root`; `LogonId` of process_creation has the number",
         ),
@@ -88,7 +90,7 @@ fn of_mapped(name: &str) -> Option<Known> {
             "write the SHA-256 of the file",
         ),
         "Hashes" => (
-            Form::Behind(b"sha256=", HEX),
+            Form::Behind(b"SHA256=", HEX),
             "`SHA256=` and 64 hex digits, of no other algorithm",
             "write the SHA-256 of the file",
         ),
@@ -105,7 +107,7 @@ fn of_mapped(name: &str) -> Option<Known> {
 fn of_member(name: &str) -> Option<Known> {
     Some(match name {
         "type" => (
-            Form::Name,
+            Form::Word,
             "the name of the record's type",
             "write the name, such as `SYSCALL`",
         ),
@@ -130,7 +132,7 @@ fn of_member(name: &str) -> Option<Known> {
             "ask `SYSCALL` for the name",
         ),
         "SYSCALL" => (
-            Form::Name,
+            Form::Word,
             "the name of the call",
             "write the name, or ask `syscall` for the number",
         ),
@@ -232,6 +234,7 @@ fn search(of: &Search, rule: &Rule, kind: ViewKind, found: &mut Vec<Diagnostic>)
 
 fn values(item: &Item, items: &[Item], rule: &Rule, kind: ViewKind, found: &mut Vec<Diagnostic>) {
     let Field::Named(name) = &item.field else {
+        raw_keywords(item, rule, kind, found);
         return;
     };
     let Some((form, holds, cure)) = known(kind, name, items) else {
@@ -255,6 +258,43 @@ fn values(item: &Item, items: &[Item], rule: &Rule, kind: ViewKind, found: &mut 
         let message = format!("`{name}` never has this value: it is {holds}");
         found.push(diagnostic(&IMPOSSIBLE, rule, place, message, cure));
     }
+}
+
+/// Keywords as auditd writes lines, of which Laurel makes members and values.
+fn raw_keywords(item: &Item, rule: &Rule, kind: ViewKind, found: &mut Vec<Diagnostic>) {
+    if !matches!(kind, ViewKind::Record | ViewKind::Native) {
+        return;
+    }
+    for (at, matcher) in item.matchers.iter().enumerate() {
+        let Matcher::Text(pattern) = matcher else {
+            continue;
+        };
+        let is_raw = |part: &Part| match part {
+            Part::Text(text) => is_raw(text),
+            Part::One | Part::Any => false,
+        };
+        if pattern.parts.iter().any(is_raw) {
+            let place = item.places.get(at).unwrap_or(&item.place);
+            let message = "this is how auditd writes a line; events have members with values, in which it stands by \
+                           chance, as in an argument";
+            let cure = "ask the field, such as `type: EXECVE` or `success: 'no'`";
+            found.push(diagnostic(
+                &IMPOSSIBLE,
+                rule,
+                place,
+                message.to_owned(),
+                cure,
+            ));
+        }
+    }
+}
+
+/// `type=EXECVE`, `success=no`, `msg=audit(`.
+fn is_raw(text: &[u8]) -> bool {
+    let is_type = text.strip_prefix(b"type=").is_some_and(|name| {
+        name.len() > 2 && name.iter().all(|c| c.is_ascii_uppercase() || *c == b'_')
+    });
+    is_type || matches!(text, b"success=yes" | b"success=no") || text.starts_with(b"msg=audit(")
 }
 
 /// Whether some text of this form may pass a matcher; true unless it is certain that none does.
@@ -303,11 +343,17 @@ fn may_hold(pattern: &Pattern, form: Form, is_linux: bool) -> bool {
     match form {
         Form::Letters(letters, most) => only(letters) && length <= most,
         Form::Behind(head, letters) => {
-            only(&[head, letters].concat())
-                && first.is_none_or(|first| first.starts_with(head) || head.starts_with(&first))
+            let head = if pattern.cased {
+                head.to_vec()
+            } else {
+                folded(head)
+            };
+            only(&[&head, letters].concat())
+                && first.is_none_or(|first| first.starts_with(&head) || head.starts_with(&first))
         }
         Form::Words(words) => words.iter().any(|word| passes(pattern, word)),
-        Form::Name => !whole.is_some_and(|whole| whole.iter().all(u8::is_ascii_digit)),
+        Form::Word => !whole.is_some_and(|whole| whole.iter().all(u8::is_ascii_digit)),
+        Form::Account => whole.is_none_or(|whole| whole != b"0"),
         Form::Short(most) => length <= most,
         Form::Path | Form::Folder => {
             let is_folder = matches!(form, Form::Folder);
