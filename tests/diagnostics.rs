@@ -91,7 +91,9 @@ fn every_code_shows_place_and_cure() {
         }
         let text = within(&[command, "--output", "table", &file]).out;
         let golden = folder().join(&file).with_extension("txt");
-        expect_file![golden].assert_eq(&shown(code, &text));
+        let shown = shown(code, &text);
+        assert!(shown.contains('^'), "no carets: {shown}");
+        expect_file![golden].assert_eq(&shown);
     }
 }
 

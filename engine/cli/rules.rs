@@ -136,7 +136,7 @@ fn compile(
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(compiled.diagnostics.iter().cloned());
     diagnostics.extend(faults);
-    diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
+    diagnostics.sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
     Rules {
         files,
         loaded: documents,

@@ -12,7 +12,7 @@ use sigma::{
 };
 
 use crate::expression::Unfed;
-use crate::route::view_name;
+use crate::route::{self, view_name};
 
 const UNFED: Code = Code {
     code: "P001",
@@ -54,8 +54,31 @@ const CONTRADICTION: Code = Code {
     cure: "let one of them be enough",
 };
 
+const LOG_SOURCE: Code = Code {
+    code: "P006",
+    name: "misspelt-log-source",
+    severity: Severity::Warning,
+    explanation: "No view feeds the rule's log source, which is nearly one that there is",
+    cure: "mend the word",
+};
+
 /// Every code that compiling can report.
-pub static CODES: &[Code] = &[UNFED, NO_WITNESS, MISSPELT, IMPOSSIBLE, CONTRADICTION];
+pub static CODES: &[Code] = &[
+    UNFED,
+    NO_WITNESS,
+    MISSPELT,
+    IMPOSSIBLE,
+    CONTRADICTION,
+    LOG_SOURCE,
+];
+
+/// No view feeds the rule's log source, and it is nearly one that there is.
+pub(crate) fn log_source(rule: &Rule) -> Option<Diagnostic> {
+    let (value, place, cure) = route::misspelt(&rule.logsource)?;
+    let place = place.unwrap_or(&rule.attributes.place);
+    let message = format!("no view feeds `{value}`, so the rule does not run");
+    Some(diagnostic(&LOG_SOURCE, rule, place, message, &cure))
+}
 
 /// The rule reads fields that nothing feeds; `None` if there are none.
 pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<Diagnostic> {

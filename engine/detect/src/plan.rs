@@ -204,6 +204,7 @@ impl Plan {
             let kind = match route(&rule.logsource) {
                 Ok(kind) => kind,
                 Err(reason) => {
+                    diagnostics.extend(lint::log_source(&rule));
                     let place = rule.attributes.place.clone();
                     not_running.push(NotRunning {
                         rule: Arc::new(rule),

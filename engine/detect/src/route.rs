@@ -1,7 +1,7 @@
 //! Log source to views: which virtual events of Laurel's feed a rule, or why none does.
 
 use event::ViewKind;
-use sigma::{LogSource, did_you_mean};
+use sigma::{LogSource, Place, did_you_mean};
 
 /// Categories that a view feeds, for product linux and for rules of any product.
 const CATEGORIES: [(&str, ViewKind); 5] = [
@@ -28,15 +28,14 @@ pub(crate) fn route(source: &LogSource) -> Result<ViewKind, String> {
         service,
         definition: _,
         custom: _,
+        places: _,
     } = source;
     let (category, product, service) =
         (category.as_deref(), product.as_deref(), service.as_deref());
     if !matches!(product, None | Some("linux")) {
-        let cure = product.and_then(|product| did_you_mean(product, ["linux"]));
         return Err(format!(
-            "no view feeds {}: the events come from Linux hosts{}",
-            describe(source),
-            behind(cure)
+            "no view feeds {}: the events come from Linux hosts",
+            describe(source)
         ));
     }
     let found = match (category, service) {
@@ -51,20 +50,40 @@ pub(crate) fn route(source: &LogSource) -> Result<ViewKind, String> {
         }
     };
     found.ok_or_else(|| {
-        let names = |table: &[(&'static str, ViewKind)]| table.iter().map(|row| row.0).collect();
-        let (categories, services): (Vec<_>, Vec<_>) = (names(&CATEGORIES), names(&SERVICES));
-        let category = category.and_then(|category| did_you_mean(category, categories));
-        let service = service.and_then(|service| did_you_mean(service, services));
         format!(
-            "no view feeds {}: audit events do not hold it{}",
-            describe(source),
-            behind(category.or(service))
+            "no view feeds {}: audit events do not hold it",
+            describe(source)
         )
     })
 }
 
-fn behind(cure: Option<String>) -> String {
-    cure.map_or_else(String::new, |cure| format!("; {cure}"))
+/// A value of a log source that is nearly one that views feed: the value, where it stands, and what was meant. Other
+/// products have categories and services of their own.
+pub(crate) fn misspelt(source: &LogSource) -> Option<(&str, Option<&Place>, String)> {
+    let nearly = |value: &'_ Option<String>, known: &[&str]| {
+        did_you_mean(value.as_deref()?, known.iter().copied())
+    };
+    let names = |table: &[(&'static str, ViewKind)]| -> Vec<&str> {
+        table.iter().map(|row| row.0).collect()
+    };
+    let [category_at, product_at, service_at] = &source.places;
+    let is_other = !matches!(source.product.as_deref(), None | Some("linux"));
+    let (value, place, meant) = if is_other {
+        (
+            &source.product,
+            product_at,
+            nearly(&source.product, &["linux"])?,
+        )
+    } else if let Some(meant) = nearly(&source.category, &names(&CATEGORIES)) {
+        (&source.category, category_at, meant)
+    } else {
+        (
+            &source.service,
+            service_at,
+            nearly(&source.service, &names(&SERVICES))?,
+        )
+    };
+    Some((value.as_deref()?, place.as_ref(), meant))
 }
 
 fn named(table: &[(&str, ViewKind)], name: &str) -> Option<ViewKind> {
@@ -169,11 +188,13 @@ mod tests {
             ("dns_query", "linux", "", None),
             ("", "linux", "sshd", None),
             ("process_creation", "macos", "", None),
+            ("", "github", "audit", None),
+            ("proces_creation", "windows", "", None),
         ] {
-            let reason = route(&source(category, product, service)).unwrap_err();
-            let told = reason.split_once("; did you mean ").map(|(_, told)| told);
-            let meant = meant.map(|meant| format!("`{meant}`?"));
-            assert_eq!(told, meant.as_deref(), "{reason}");
+            let source = source(category, product, service);
+            assert!(route(&source).is_err());
+            let told = misspelt(&source).map(|(_, _, told)| told);
+            assert_eq!(told, meant.map(|meant| format!("did you mean `{meant}`?")));
         }
     }
 }

@@ -588,10 +588,10 @@ pub(crate) fn log_source(
     let mut source = LogSource::default();
     let mut sound = true;
     for line in lines {
-        let slot = match &*line.key {
-            "category" => &mut source.category,
-            "product" => &mut source.product,
-            "service" => &mut source.service,
+        let (slot, at) = match &*line.key {
+            "category" => (&mut source.category, 0),
+            "product" => (&mut source.product, 1),
+            "service" => (&mut source.service, 2),
             "definition" => {
                 source.definition = text(lines, "definition", context);
                 continue;
@@ -607,7 +607,10 @@ pub(crate) fn log_source(
             }
         };
         match log_source_value(line, context) {
-            Some(value) => *slot = value,
+            Some(value) => {
+                *slot = value;
+                source.places[at] = Some(line.value.place.clone());
+            }
             None => sound = false,
         }
     }

@@ -40,6 +40,8 @@ pub struct LogSource {
     pub definition: Option<String>,
     /// Other keys, as JSON text by name, in file order.
     pub custom: Vec<(String, String)>,
+    /// Where the values of category, product and service stand.
+    pub places: [Option<Place>; 3],
 }
 
 /// One entry of `related`.
