@@ -4,7 +4,7 @@
 //! for, `section` lays everything out, `plan` holds it together. For an event [`Detector::run`] decodes, `prefilter` finds
 //! candidates, `evaluate` decides, `why` and `enrich` make the alert; `correlate` joins matches in
 //! event time; `cost` counts what each rule takes. `reference` says
-//! what a rule means, slowly, and `explain` tells it for one event.
+//! what a rule means, slowly, and `explain` tells it for one event; `sought` tells what the plan looks for.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -59,6 +59,7 @@ mod route;
 mod section;
 #[cfg(test)]
 mod semantics;
+mod sought;
 mod subject;
 mod text;
 mod value_cache;
@@ -78,8 +79,11 @@ pub use explain::{
 pub use json::JsonDetector;
 pub use lint::CODES;
 pub use plan::{Compiled, Facts, NotRunning, Options, Plan, RuleIdx};
+pub use prefilter::Store;
 pub use reference::Reference;
 pub use route::view_name;
+pub use sought::{Sought, SoughtLiteral, TestCounts};
+pub use why::described;
 
 use std::cmp::Reverse;
 use std::sync::Arc;

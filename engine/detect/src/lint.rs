@@ -176,7 +176,7 @@ pub(crate) fn no_witness(
 }
 
 /// How many views of a kind there are.
-fn views(kind: ViewKind, classes: &[RecordClass]) -> String {
+pub(crate) fn views(kind: ViewKind, classes: &[RecordClass]) -> String {
     match kind {
         ViewKind::ProcessCreation => "one for each program that starts".into(),
         ViewKind::FileEvent => "one for each file that is created".into(),

@@ -365,6 +365,18 @@ impl Plan {
         }
     }
 
+    /// The sections that a rule is in.
+    pub(crate) fn sections_of(
+        &self,
+        rule: RuleIdx,
+    ) -> impl Iterator<Item = (RecordClass, &Section)> {
+        let Facts { view, classes, .. } = self.facts(rule);
+        classes.iter().filter_map(move |class| {
+            let section = self.index[*view as usize][*class as usize]?;
+            Some((*class, &self.sections[section]))
+        })
+    }
+
     /// The slots of a rule's fields.
     pub(crate) fn names(&self, rule: RuleIdx) -> &Names {
         &self.names[rule.0 as usize]
@@ -411,7 +423,7 @@ struct LoneTypes {
 
 impl LoneTypes {
     /// Takes in the witness of a rule: if it asks for a value of another field, no type alone will do.
-    fn note(&mut self, witness: Option<Vec<Literal>>, record_type: Option<Slot>) {
+    fn note(&mut self, witness: Option<&[Literal]>, record_type: Option<Slot>) {
         let Some(witness) = witness else {
             self.any = true;
             return;
@@ -419,7 +431,7 @@ impl LoneTypes {
         for literal in witness {
             if Some(literal.slot) == record_type {
                 self.any |= literal.shape != Shape::Exact;
-                self.types.insert(literal.text);
+                self.types.insert(literal.text.clone());
             }
         }
     }
@@ -558,13 +570,15 @@ impl Compiler {
                     );
                     self.fields.want_class(class, slots);
                     if class == RecordClass::Other {
-                        self.lone_types.note(witness, names.named("type"));
+                        self.lone_types
+                            .note(witness.as_deref(), names.named("type"));
                     }
                 }
                 draft.rules.push(Folded {
                     rule: index,
                     condition,
                     filters,
+                    witness,
                 });
             }
         }

@@ -21,6 +21,19 @@ pub(crate) struct Prefilter {
     slots: Vec<SlotFilter>,
 }
 
+/// What looks for a literal, from the cheapest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A hash of whole values.
+    Hash,
+    /// Prefixes by their first two bytes.
+    Prefixes,
+    /// Suffixes by their last two bytes.
+    Suffixes,
+    /// The automaton of the field: it reads the whole value.
+    Automaton,
+}
+
 /// The literals of one slot.
 #[derive(Debug, Default)]
 struct SlotFilter {
@@ -71,6 +84,20 @@ impl Prefilter {
             || filter.lengths != 0
             || !filter.prefixes.is_empty()
             || !filter.suffixes.is_empty()
+    }
+
+    /// Which of its parts looks for a literal; `None` if none does.
+    pub(crate) fn store_of(&self, literal: &Literal) -> Option<Store> {
+        let filter = self.slots.get(usize::from(literal.slot.0))?;
+        let text = &*literal.text;
+        let found = match literal.shape {
+            Shape::Exact if filter.exact.contains_key(text) => Store::Hash,
+            Shape::Prefix if filter.prefixes.has(text) => Store::Prefixes,
+            Shape::Suffix if filter.suffixes.has(text) => Store::Suffixes,
+            _ if filter.automaton.is_some() => Store::Automaton,
+            _ => return None,
+        };
+        Some(found)
     }
 
     /// Reports every literal that stands in this folded value, some more than once.
@@ -197,6 +224,13 @@ impl Buckets {
 
     fn is_empty(&self) -> bool {
         self.items.is_empty() && self.short.is_empty()
+    }
+
+    fn has(&self, text: &[u8]) -> bool {
+        match text {
+            [only] => self.short.iter().any(|(byte, _)| byte == only),
+            _ => self.items.iter().any(|(item, _)| **item == *text),
+        }
     }
 
     fn find(

@@ -9,7 +9,7 @@ use crate::expression::{Expression, Predicate, PredicateIdx, Predicates, Questio
 use crate::matcher::Test;
 use crate::plan::{Options, RuleIdx};
 use crate::prefilter::{LiteralIdx, Prefilter};
-use crate::witness::{Literal, Shape, witness};
+use crate::witness::{Literal, Shape};
 
 /// Number of a node within its section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(crate) struct Section {
     /// By slot: whether anything here reads it.
     pub(crate) wanted: Vec<bool>,
     pub(crate) prefilter: Prefilter,
+    /// What the pre-filter looks for, by [`LiteralIdx`]; for people.
+    pub(crate) literals: Vec<Literal>,
     /// By literal: which rules become candidates where it stands.
     pub(crate) raises: Vec<Vec<u32>>,
     /// By literal: the predicate that it proves, if that asks for nothing else.
@@ -66,6 +68,8 @@ pub(crate) struct Folded {
     pub(crate) condition: Expression,
     /// Those of its filters that must hold beside it, each with its number.
     pub(crate) filters: Vec<(u32, Expression)>,
+    /// What it is found by.
+    pub(crate) witness: Option<Vec<Literal>>,
 }
 
 impl Section {
@@ -84,6 +88,7 @@ impl Section {
             predicates: predicates.all,
             wanted: vec![false; slots],
             prefilter: Prefilter::default(),
+            literals: Vec::new(),
             raises: Vec::new(),
             proves: Vec::new(),
             always: Vec::new(),
@@ -96,6 +101,7 @@ impl Section {
                 rule,
                 condition,
                 filters,
+                witness,
             } = folded;
             let root = section.root(&condition);
             section.rules.push(rule);
@@ -104,7 +110,7 @@ impl Section {
             let filters = filters.map(|(number, filter)| (*number, section.root(filter)));
             let filters = filters.collect();
             section.filters.push(filters);
-            match witness(&condition, &section.predicates, options.required_literals) {
+            match witness {
                 Some(witness) if options.prefilter => {
                     for literal in witness {
                         let index = *known.entry(literal).or_insert_with_key(|literal| {
@@ -126,6 +132,7 @@ impl Section {
             .map(|literal| proofs.get(literal).copied())
             .collect();
         section.prefilter = Prefilter::new(&literals, slots, options.split);
+        section.literals = literals;
         for predicate in &mut section.predicates {
             predicate.matcher = Matcher::Null;
         }

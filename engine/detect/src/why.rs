@@ -260,9 +260,27 @@ fn boundary(text: &[u8], at: usize) -> usize {
         .unwrap_or(at.min(text.len()))
 }
 
-/// A matcher in the words of Sigma, for people.
+/// A matcher in the words of Sigma, for people; a long one is cut, with `…`.
 pub(crate) fn describe(matcher: &Matcher) -> String {
-    let text = match matcher {
+    short(described(matcher))
+}
+
+/// A matcher in the words of Sigma with its modifiers applied, for people. Of a value with variants
+/// ([`Matcher::AnyOf`]) the first three; ask of each for all.
+///
+/// ```
+/// let text = "
+/// title: Perl
+/// logsource: {product: linux, category: process_creation}
+/// detection: {selection: {CommandLine|contains: 'use Socket'}, condition: selection}
+/// ";
+/// let file = sigma::SourceFile { name: "perl.yml".into(), text: text.into() };
+/// let loaded = sigma::load(&[file]);
+/// let sigma::Search::Map(items) = &loaded.rules[0].detection.selections[0].search else { panic!() };
+/// assert_eq!(detect::described(&items[0].matchers[0]), "contains 'use Socket'");
+/// ```
+pub fn described(matcher: &Matcher) -> String {
+    match matcher {
         Matcher::Text(pattern) => described_pattern(pattern),
         Matcher::Regex(regex) => {
             let flags = [
@@ -314,11 +332,10 @@ pub(crate) fn describe(matcher: &Matcher) -> String {
         Matcher::AnyOf(variants) => variants
             .iter()
             .take(3)
-            .map(describe)
+            .map(described)
             .collect::<Vec<_>>()
             .join(" or "),
-    };
-    short(text)
+    }
 }
 
 fn described_pattern(pattern: &Pattern) -> String {
