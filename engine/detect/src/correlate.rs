@@ -141,6 +141,21 @@ pub struct Fired {
     facts: Facts,
 }
 
+/// How near a group is to the condition of its correlation, for people.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The group, in the order of `group-by`.
+    pub group: Facts,
+    /// The number that the condition is about; `None` where there is none.
+    pub number: Option<String>,
+    /// The window, milliseconds since the epoch, both ends included.
+    pub window_ms: (i64, i64),
+    /// Events of the group in the window.
+    pub events: u64,
+    /// Of temporal types how many events of each source there are in the window.
+    pub seen: Vec<u32>,
+}
+
 /// What was counted of one correlation since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CorrelationCounts {
@@ -620,6 +635,17 @@ impl Correlator {
     /// How often the watermark was moved on because too many matches waited for it, since the last call.
     pub fn take_forced(&mut self) -> u64 {
         std::mem::take(&mut self.watermark_forced)
+    }
+
+    /// Where the groups of a correlation stand that had an event or a window's end at this time. Costs a look at every
+    /// group.
+    pub fn standings(&self, correlation: CorrelationIdx, time_ms: i64) -> Vec<Standing> {
+        let Compiled {
+            correlation: of,
+            measure,
+            ..
+        } = self.correlations.of(correlation);
+        self.groups[correlation.0 as usize].standings(time_ms, of, measure)
     }
 
     /// Live groups, by correlation.

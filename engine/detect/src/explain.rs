@@ -3,13 +3,16 @@
 //! own that extracts everything the rule reads, so that views which the plan never builds are told too. Slow.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+pub(crate) mod hint;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use event::{Decoder, Fault, Fields, ProcessCache, Profile, ValueKind, ViewKind};
 use sigma::{Condition, Field, Item, Matcher, Place, Quantifier, Rule, Search, SelectionIdx};
 
 use crate::Line;
+use crate::explain::hint::{Hint, Hinter};
 use crate::reference::{Held, Names, Scope, Slow, Walk, by_array, positive};
 use crate::route::{route, view_name};
 use crate::subject::Subject;
@@ -53,6 +56,8 @@ pub struct Explainer {
     names: Names,
     judge: Slow,
     decoder: Decoder,
+    hinter: Option<Hinter>,
+    seen_by: BTreeSet<ViewKind>,
 }
 
 /// A rule on one view of an event.
@@ -70,6 +75,9 @@ pub struct ExplainedView {
     pub condition: ExplainedCondition,
     /// Every selection of the rule, as [`SelectionIdx`] counts them.
     pub selections: Vec<ExplainedSelection>,
+    /// Why items that keep the rule from matching may not be as they are to be, by [`ExplainedItem::place`]; only of an
+    /// [`Explainer::with_hints`].
+    hints: BTreeMap<Place, Vec<Hint>>,
 }
 
 /// A condition, and whether it holds.
@@ -94,6 +102,24 @@ pub enum ConditionForm {
     Not(Box<ExplainedCondition>),
 }
 
+/// What would have to be otherwise.
+#[derive(Clone, Debug)]
+pub enum Need<'v> {
+    /// All of these.
+    All(Vec<Self>),
+    /// One of these; equally near.
+    Any(Vec<Self>),
+    /// An item.
+    Item {
+        /// Its selection.
+        selection: &'v ExplainedSelection,
+        /// The item.
+        item: &'v ExplainedItem,
+        /// Whether it would have to hold; else it holds, and would have to fail.
+        to_hold: bool,
+    },
+}
+
 /// What the condition asks of a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -116,6 +142,8 @@ pub struct ExplainedSelection {
     pub holds: bool,
     /// What the condition asks of it.
     pub wanted: Wanted,
+    /// The filter that it belongs to: its id, name or title; `None` for those of the rule itself.
+    pub filter: Option<Arc<str>>,
     /// What it searches.
     pub search: ExplainedSearch,
 }
@@ -208,6 +236,115 @@ impl ExplainedView {
     }
 }
 
+impl ExplainedView {
+    /// The least that would have to be otherwise for the rule to match; `None` where it matches.
+    pub fn needs(&self) -> Option<Need<'_>> {
+        (!self.holds).then(|| self.need(&self.condition, true))
+    }
+
+    /// What may be the reason that an item is not as it is to be, the likeliest first.
+    pub fn hints(&self, item: &ExplainedItem) -> &[Hint] {
+        self.hints.get(&item.place).map_or(&[], Vec::as_slice)
+    }
+
+    /// What makes a condition that is not as wanted so.
+    fn need(&self, condition: &ExplainedCondition, wanted: bool) -> Need<'_> {
+        let parts = |parts: &[ExplainedCondition]| -> Vec<(usize, Need<'_>)> {
+            let wrong = parts.iter().filter(|part| part.holds != wanted);
+            let need = |part| {
+                let distance = distance(part, wanted, &self.selections);
+                (distance, self.need(part, wanted))
+            };
+            wrong.map(need).collect()
+        };
+        match &condition.form {
+            ConditionForm::Selection(index) => {
+                let selection = &self.selections[index.0 as usize];
+                selection.need(&selection.search, wanted)
+            }
+            ConditionForm::Not(part) => self.need(part, !wanted),
+            ConditionForm::And(of) if wanted => Need::all(parts(of)),
+            ConditionForm::Or(of) if !wanted => Need::all(parts(of)),
+            ConditionForm::And(of) | ConditionForm::Or(of) => Need::nearest(parts(of)),
+        }
+    }
+}
+
+impl ExplainedSelection {
+    fn need<'v>(&'v self, search: &'v ExplainedSearch, wanted: bool) -> Need<'v> {
+        let item = |item: &'v ExplainedItem| {
+            let distance = if wanted { item.distance() } else { 1 };
+            let need = Need::Item {
+                selection: self,
+                item,
+                to_hold: wanted,
+            };
+            (distance, need)
+        };
+        match search {
+            ExplainedSearch::All(items) if wanted => {
+                Need::all(items.iter().filter(|item| !item.holds).map(item).collect())
+            }
+            ExplainedSearch::All(items) => Need::nearest(items.iter().map(item).collect()),
+            ExplainedSearch::Any(of) => {
+                let wrong = of.iter().filter(|search| search.holds() != wanted);
+                let need = |search: &'v ExplainedSearch| {
+                    let distance = if wanted { search.distance() } else { 1 };
+                    (distance, self.need(search, wanted))
+                };
+                let parts = wrong.map(need).collect();
+                if wanted {
+                    Need::nearest(parts)
+                } else {
+                    Need::all(parts)
+                }
+            }
+        }
+    }
+}
+
+impl<'v> Need<'v> {
+    fn all(parts: Vec<(usize, Self)>) -> Self {
+        let mut flat = Vec::new();
+        for (_, part) in parts {
+            match part {
+                Self::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        if flat.len() == 1 {
+            flat.swap_remove(0)
+        } else {
+            Self::All(flat)
+        }
+    }
+
+    /// Of alternatives those at the smallest distance.
+    fn nearest(parts: Vec<(usize, Self)>) -> Self {
+        let least = parts.iter().map(|(distance, _)| *distance).min();
+        let mut flat = Vec::new();
+        for (_, part) in parts.into_iter().filter(|part| Some(part.0) == least) {
+            match part {
+                Self::Any(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        if flat.len() == 1 {
+            flat.swap_remove(0)
+        } else {
+            Self::Any(flat)
+        }
+    }
+
+    /// Every item in it.
+    pub fn items(&self) -> Vec<&'v ExplainedItem> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::items).collect(),
+            Self::Item { item, .. } => vec![item],
+        }
+    }
+}
+
 impl ExplainedSearch {
     /// Whether it holds.
     pub fn holds(&self) -> bool {
@@ -280,7 +417,21 @@ impl Explainer {
             decoder: Decoder::new(profile, Arc::new(fields)),
             rule,
             kind,
+            hinter: None,
+            seen_by: BTreeSet::new(),
         })
+    }
+
+    /// The same with hints on what keeps the rule from matching, [`ExplainedView::hints`], and with
+    /// [`Explainer::seen_by`]. Decodes all that is known of
+    /// the event, and looks for each value of the rule that is not met everywhere else.
+    pub fn with_hints(rule: Arc<Rule>, profile: Arc<Profile>) -> Result<Self, String> {
+        let mut explainer = Self::new(rule, Arc::clone(&profile))?;
+        let mut fields = Fields::default();
+        explainer.names = Names::resolve(&explainer.rule, explainer.kind, &mut fields);
+        explainer.hinter = Some(Hinter::new(&mut fields));
+        explainer.decoder = Decoder::new(profile, Arc::new(fields));
+        Ok(explainer)
     }
 
     /// The rule on each view of the line that its log source sees, the nearest to a match first. Empty if the event
@@ -291,6 +442,7 @@ impl Explainer {
         cache: &mut ProcessCache,
     ) -> Result<Vec<ExplainedView>, Fault> {
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+        self.seen_by = event.views().iter().map(|view| view.kind).collect();
         let views = event.views().iter().filter(|view| view.kind == self.kind);
         let explain = |view| {
             let walk = Walk {
@@ -299,11 +451,21 @@ impl Explainer {
                 subject: Subject::new(&event, view),
                 judge: &self.judge,
             };
-            explained_view(&walk)
+            let mut explained = explained_view(&walk);
+            if let Some(hinter) = &self.hinter {
+                explained.hints = hinter.hints(&walk, &explained, &event);
+            }
+            explained
         };
         let mut views: Vec<ExplainedView> = views.map(explain).collect();
         views.sort_by_key(|view| (view.distance, Reverse(kept(view))));
         Ok(views)
+    }
+
+    /// The log sources that see something of the event of the last [`Explainer::explain`]; all of them only of an
+    /// explainer [`Explainer::with_hints`].
+    pub fn seen_by(&self) -> Vec<&'static str> {
+        self.seen_by.iter().copied().map(view_name).collect()
     }
 }
 
@@ -329,7 +491,7 @@ pub(crate) fn explained_view(walk: &Walk<'_, '_, Slow>) -> ExplainedView {
         positive(condition, true, &mut to_hold);
         positive(condition, false, &mut to_fail);
     }
-    let selections: Vec<ExplainedSelection> = (0..)
+    let mut selections: Vec<ExplainedSelection> = (0..)
         .map(SelectionIdx)
         .zip(&rule.detection.selections)
         .map(|(index, selection)| {
@@ -343,10 +505,16 @@ pub(crate) fn explained_view(walk: &Walk<'_, '_, Slow>) -> ExplainedView {
                     (false, true) => Wanted::ToFail,
                     _ => Wanted::Either,
                 },
+                filter: None,
                 search,
             }
         })
         .collect();
+    for filter in &rule.filters {
+        for index in selections_of(&filter.condition) {
+            selections[index.0 as usize].filter = Some(Arc::clone(&filter.key));
+        }
+    }
     let explain = |condition: &&Condition| explained_condition(condition, &selections);
     let mut parts: Vec<ExplainedCondition> = conditions.iter().map(explain).collect();
     let condition = if parts.len() == 1 {
@@ -361,7 +529,16 @@ pub(crate) fn explained_view(walk: &Walk<'_, '_, Slow>) -> ExplainedView {
         distance: distance(&condition, true, &selections),
         condition,
         selections,
+        hints: BTreeMap::new(),
     }
+}
+
+/// The selections that a condition names, each once.
+fn selections_of(condition: &Condition) -> BTreeSet<SelectionIdx> {
+    let mut found = BTreeSet::new();
+    positive(condition, true, &mut found);
+    positive(condition, false, &mut found);
+    found
 }
 
 fn all_of(parts: Vec<ExplainedCondition>) -> ExplainedCondition {

@@ -69,12 +69,12 @@ mod witness;
 pub use alert::{Alert, AlertSource, alert_schema};
 pub use correlate::{
     CorrelationCounts, CorrelationIdx, CorrelationLimits, Correlations, Correlator, EVIDENCE_MAX,
-    Evidence, Facts as CorrelationFacts, Fired, RuleHit,
+    Evidence, Facts as CorrelationFacts, Fired, RuleHit, Standing,
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use explain::{
     ConditionForm, ExplainedCondition, ExplainedItem, ExplainedMatcher, ExplainedSearch,
-    ExplainedSelection, ExplainedView, Explainer, SeenValue, Wanted,
+    ExplainedSelection, ExplainedView, Explainer, Need, SeenValue, Wanted, hint::Hint,
 };
 pub use json::JsonDetector;
 pub use lint::CODES;

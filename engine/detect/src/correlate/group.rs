@@ -7,7 +7,7 @@ use foldhash::quality::RandomState;
 use sigma::Correlation;
 
 use super::measure::{Measure, Rule};
-use super::{CorrelationIdx, EVIDENCE_MAX, Evidence, Facts, Fired};
+use super::{CorrelationIdx, EVIDENCE_MAX, Evidence, Facts, Fired, Standing};
 
 /// What is known of one group.
 #[derive(Debug)]
@@ -78,6 +78,20 @@ impl Group {
         (self.holds && !held).then_some(window)
     }
 
+    /// Where it stands, for people.
+    fn standing(&self, correlation: &Correlation, key: &[Arc<str>], rule: &Rule) -> Standing {
+        let from = self.last_ms.saturating_sub(correlation.timespan_ms);
+        let window_ms = self.window.unwrap_or((from, self.last_ms));
+        let names = correlation.group_by.iter().cloned();
+        Standing {
+            group: names.zip(key.iter().cloned()).collect(),
+            number: rule.number(&self.measure, window_ms.0),
+            window_ms,
+            events: self.measure.events() as u64,
+            seen: self.measure.seen().to_vec(),
+        }
+    }
+
     pub(super) fn fire(
         &mut self,
         index: CorrelationIdx,
@@ -132,6 +146,23 @@ struct Entry {
 impl Groups {
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// Where the groups stand whose last event was then, in the order of their values.
+    pub(super) fn standings(
+        &self,
+        time_ms: i64,
+        correlation: &Correlation,
+        rule: &Rule,
+    ) -> Vec<Standing> {
+        let mut at: Vec<&usize> = self.by_key.values().collect();
+        at.retain(|at| self.entries[**at].touched_ms == time_ms);
+        at.sort_unstable_by_key(|at| &self.entries[**at].key);
+        let standing = |at: &usize| {
+            let Entry { key, group, .. } = &self.entries[*at];
+            group.standing(correlation, key, rule)
+        };
+        at.into_iter().map(standing).collect()
     }
 
     /// The group of this key, made if there is none; and whether another was given up for it.

@@ -209,6 +209,11 @@ impl Measure {
         self.events.len()
     }
 
+    /// How many events of each source there are; empty where the condition does not ask for sources.
+    pub(super) fn seen(&self) -> &[u32] {
+        &self.seen
+    }
+
     /// Forgets all.
     pub(super) fn restart(&mut self) {
         self.events.clear();

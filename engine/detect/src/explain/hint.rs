@@ -1,0 +1,392 @@
+//! Hints: the usual traps behind a value that is not met. Takes an item that keeps a rule from matching, with the whole
+//! event decoded; tries what nearly is what the rule asks for, and looks where else it stands.
+
+use std::collections::BTreeMap;
+
+use event::{Event, Fields, Slot, View, ViewKind, known_fields};
+use sigma::{Field, Item, Matcher, Part, Pattern, Place, Regex, Search, did_you_mean};
+
+use super::{ExplainedItem, ExplainedView};
+use crate::expression::normal;
+use crate::matcher::{Test, Text};
+use crate::reference::{Slow, Walk, alternatives, keyword};
+use crate::route::view_name;
+use crate::subject::{Subject, has_text};
+use crate::text::folded;
+use crate::why::window;
+use crate::witness::of_regex;
+
+/// Most hints on one item.
+const HINTS_MAX: usize = 3;
+/// Values of an item that are tried: a list of thousands of names is not compared with everything.
+const MATCHERS_MAX: usize = 256;
+/// Shorter texts stand in too many places to say anything.
+const TEXT_MIN: usize = 3;
+
+/// What may be the reason that an item is not as it is to be. Its text is for people and not escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing feeds the field in views of this kind.
+    Unfed {
+        /// The view.
+        view: &'static str,
+        /// The field that may be meant.
+        cure: Option<String>,
+    },
+    /// The field is missing.
+    Missing {
+        /// What is known of the field.
+        note: &'static str,
+    },
+    /// The value would be met but for the case of its letters.
+    Case {
+        /// The value.
+        value: String,
+        /// What takes letters of either case.
+        cure: &'static str,
+    },
+    /// The value would be met but for what stands before its last `/`.
+    LeadingPath {
+        /// What to ask for instead.
+        name: String,
+    },
+    /// The value contains what it is asked to be, to start or to end with.
+    Within {
+        /// The value.
+        value: String,
+    },
+    /// The value stands in another field of the view.
+    OtherField {
+        /// The field.
+        field: String,
+        /// The value.
+        value: String,
+    },
+    /// The value stands in another view of the event.
+    OtherView {
+        /// The view.
+        view: &'static str,
+        /// The record or element it was made from.
+        record: Option<String>,
+        /// The field.
+        field: String,
+        /// The value.
+        value: String,
+    },
+    /// The value stands somewhere in the event.
+    Elsewhere {
+        /// Where.
+        path: String,
+        /// The value.
+        value: String,
+    },
+}
+
+impl Hint {
+    /// A name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unfed { .. } => "unfed",
+            Self::Missing { .. } => "missing",
+            Self::Case { .. } => "case",
+            Self::LeadingPath { .. } => "leading_path",
+            Self::Within { .. } => "within",
+            Self::OtherField { .. } => "other_field",
+            Self::OtherView { .. } => "other_view",
+            Self::Elsewhere { .. } => "elsewhere",
+        }
+    }
+}
+
+impl std::fmt::Display for Hint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unfed {
+                cure: Some(cure), ..
+            } => f.write_str(cure),
+            Self::Unfed { view, cure: None } => {
+                write!(f, "`pythia fields {view}` lists the fields that there are")
+            }
+            Self::Missing { note: "" } => write!(f, "the event has no such field"),
+            Self::Missing { note } => write!(f, "the event has no such field ({note})"),
+            Self::Case { value, cure } => write!(
+                f,
+                "only the case of letters differs from '{value}'; {cure} takes either"
+            ),
+            Self::LeadingPath { name } => write!(
+                f,
+                "only the directory differs; `endswith: '{name}'` asks for the name in any"
+            ),
+            Self::Within { value } => {
+                write!(f, "'{value}' contains it; `contains` asks for that")
+            }
+            Self::OtherField { field, value } => {
+                write!(f, "the field {field} of this view has it: '{value}'")
+            }
+            Self::OtherView {
+                view,
+                record,
+                field,
+                value,
+            } => {
+                let record = record.as_deref().map(|record| format!(" {record}"));
+                let record = record.filter(|_| *view == "auditd").unwrap_or_default();
+                write!(f, "the field {field} of {view}{record} has it: '{value}'")
+            }
+            Self::Elsewhere { path, value } => write!(f, "it stands in {path}: '{value}'"),
+        }
+    }
+}
+
+/// The names of all that an event may hold, by view.
+#[derive(Debug)]
+pub(super) struct Hinter {
+    names: BTreeMap<(ViewKind, Slot), String>,
+}
+
+impl Hinter {
+    /// Asks for everything that is known.
+    pub(super) fn new(fields: &mut Fields) -> Self {
+        let mut names = BTreeMap::new();
+        for kind in ViewKind::ALL {
+            fields.want_view(kind);
+            for field in known_fields(kind) {
+                if let Some(slot) = fields.want(kind, &field.name) {
+                    names.insert((kind, slot), field.name.into_owned());
+                }
+            }
+        }
+        fields.want_keywords(ViewKind::Native);
+        Self { names }
+    }
+
+    /// Hints on the items that would have to hold, by their places.
+    pub(super) fn hints(
+        &self,
+        walk: &Walk<'_, '_, Slow>,
+        view: &ExplainedView,
+        event: &Event<'_>,
+    ) -> BTreeMap<Place, Vec<Hint>> {
+        let mut hints = BTreeMap::new();
+        let wanted = view.needs().map(|need| need.items()).unwrap_or_default();
+        let missed: Vec<&ExplainedItem> = wanted.into_iter().filter(|item| !item.holds).collect();
+        for selection in &walk.rule.detection.selections {
+            each_item(&selection.search, &mut |item| {
+                let missed = missed.iter().find(|missed| missed.place == item.place);
+                if let Some(missed) = missed.filter(|_| !item.negated) {
+                    let found = Missed {
+                        walk,
+                        item,
+                        event,
+                        names: &self.names,
+                    }
+                    .hints(missed);
+                    hints.insert(item.place.clone(), found);
+                }
+            });
+        }
+        hints
+    }
+}
+
+fn each_item<'r>(search: &'r Search, run: &mut impl FnMut(&'r Item)) {
+    match search {
+        Search::Any(searches) => searches.iter().for_each(|search| each_item(search, run)),
+        Search::Map(items) => items.iter().for_each(run),
+    }
+}
+
+/// An item that does not hold.
+struct Missed<'h, 'w> {
+    walk: &'h Walk<'w, 'w, Slow>,
+    item: &'h Item,
+    event: &'h Event<'h>,
+    names: &'h BTreeMap<(ViewKind, Slot), String>,
+}
+
+impl Missed<'_, '_> {
+    fn hints(&self, explained: &ExplainedItem) -> Vec<Hint> {
+        let kind = self.walk.subject.kind;
+        let known = known_fields(kind);
+        let mut hints = Vec::new();
+        if let Field::Named(name) = &self.item.field {
+            if !explained.fed {
+                let cure = did_you_mean(name, known.iter().map(|field| &*field.name));
+                let is_slip = cure.is_some();
+                let view = view_name(kind);
+                hints.push(Hint::Unfed { view, cure });
+                if is_slip {
+                    return hints;
+                }
+            } else if explained.seen.is_empty() {
+                let field = known.iter().find(|field| *field.name == **name);
+                let note = field.map_or("", |field| field.note);
+                hints.push(Hint::Missing { note });
+            }
+        }
+        let own = self.walk.names.slot(&self.item.field);
+        let missed = self.item.matchers.iter().zip(&explained.matchers);
+        let missed = missed.filter(|(_, explained)| !explained.holds);
+        for matcher in missed.take(MATCHERS_MAX).flat_map(|(m, _)| alternatives(m)) {
+            if hints.len() >= HINTS_MAX {
+                break;
+            }
+            let hint = own
+                .and_then(|slot| self.nearly(matcher, slot))
+                .or_else(|| self.elsewhere(matcher, own));
+            hints.extend(hint.filter(|hint| !hints.contains(hint)));
+        }
+        hints
+    }
+
+    /// A value of the field that something close to the matcher meets.
+    fn nearly(&self, matcher: &Matcher, slot: Slot) -> Option<Hint> {
+        let subject = &self.walk.subject;
+        let values = subject.values.iter().filter(|value| value.slot == slot);
+        values
+            .filter(|value| has_text(value.kind))
+            .find_map(|value| {
+                let raw = subject.raw(value);
+                let shown = |matcher: &Matcher| window(raw, Some(matcher)).0;
+                if let Some(other) = in_any_case(matcher)
+                    && met(&other, raw)
+                {
+                    let cure = match other {
+                        Matcher::Regex(_) => "`re|i`",
+                        _ => "the same without `cased`",
+                    };
+                    let value = shown(&other);
+                    return Some(Hint::Case { value, cure });
+                }
+                if let Some((other, name)) = in_any_directory(matcher)
+                    && met(&other, raw)
+                {
+                    return Some(Hint::LeadingPath { name });
+                }
+                let Matcher::Text(pattern) = matcher else {
+                    return None;
+                };
+                let is_open = |part: Option<&Part>| part == Some(&Part::Any);
+                let is_open = is_open(pattern.parts.first()) && is_open(pattern.parts.last());
+                let open = keyword(matcher);
+                (!is_open && says_something(matcher) && met(&open, raw)).then(|| Hint::Within {
+                    value: shown(&open),
+                })
+            })
+    }
+
+    /// Where else in the event a value meets the matcher: nearest first.
+    fn elsewhere(&self, matcher: &Matcher, own: Option<Slot>) -> Option<Hint> {
+        if !says_something(matcher) {
+            return None;
+        }
+        let matcher = match self.item.field {
+            Field::Keywords => keyword(matcher),
+            Field::Named(_) => matcher.clone(),
+        };
+        let subject = &self.walk.subject;
+        if let Some((field, value)) = self.field_with(&matcher, subject, own) {
+            return Some(Hint::OtherField { field, value });
+        }
+        let mut views: Vec<&View> = self.event.views().iter().collect();
+        views.retain(|view| (view.kind, view.node) != (subject.kind, subject.node));
+        views.sort_by_key(|view| view.kind != subject.kind);
+        for view in &views {
+            let other = Subject::new(self.event, view);
+            if let Some((field, value)) = self.field_with(&matcher, &other, None) {
+                let (view, record) = (view_name(view.kind), other.source.path(view.node));
+                return Some(Hint::OtherView {
+                    view,
+                    record,
+                    field,
+                    value,
+                });
+            }
+        }
+        views.iter().find_map(|view| {
+            let mut values = self.event.values(view).iter();
+            values.find_map(|value| {
+                let raw = self.event.bytes(value.span);
+                let path = self.event.node_path(value.node)?;
+                let value = window(raw, Some(&matcher)).0;
+                (has_text_of(raw) && met(&matcher, raw)).then_some(Hint::Elsewhere { path, value })
+            })
+        })
+    }
+
+    /// The first known field of a view, but for this one, with a value that meets the matcher.
+    fn field_with(
+        &self,
+        matcher: &Matcher,
+        subject: &Subject<'_>,
+        but: Option<Slot>,
+    ) -> Option<(String, String)> {
+        let values = subject.values.iter();
+        let values = values.filter(|value| has_text(value.kind) && Some(value.slot) != but);
+        values
+            .filter_map(|value| Some((value, self.names.get(&(subject.kind, value.slot))?)))
+            .find(|(value, _)| met(matcher, subject.raw(value)))
+            .map(|(value, name)| (name.clone(), window(subject.raw(value), Some(matcher)).0))
+    }
+}
+
+fn has_text_of(raw: &[u8]) -> bool {
+    !raw.is_empty()
+}
+
+/// Whether one text meets a matcher that looks at single texts.
+fn met(matcher: &Matcher, raw: &[u8]) -> bool {
+    let text = Text {
+        kind: event::ValueKind::Text,
+        raw,
+        folded: &folded(raw),
+    };
+    Test::new(&normal(matcher.clone())).is_ok_and(|test| test.holds(text))
+}
+
+/// The same regardless of case, if case counts in it.
+fn in_any_case(matcher: &Matcher) -> Option<Matcher> {
+    match matcher {
+        Matcher::Text(pattern) if pattern.cased => Some(Matcher::Text(Pattern {
+            cased: false,
+            ..pattern.clone()
+        })),
+        Matcher::Regex(regex) if !regex.ignore_case => Some(Matcher::Regex(Regex {
+            ignore_case: true,
+            ..regex.clone()
+        })),
+        _ => None,
+    }
+}
+
+/// The last name of a path, in any directory, and as a rule would write it.
+fn in_any_directory(matcher: &Matcher) -> Option<(Matcher, String)> {
+    let Matcher::Text(pattern) = matcher else {
+        return None;
+    };
+    let ([Part::Text(text)] | [Part::Any, Part::Text(text)]) = &pattern.parts[..] else {
+        return None;
+    };
+    let text = std::str::from_utf8(text).ok()?;
+    let name = text.rsplit('/').next().filter(|name| !name.is_empty())?;
+    let name = format!("/{name}");
+    let parts = vec![Part::Any, Part::Text(name.as_bytes().into())];
+    let other = Matcher::Text(Pattern {
+        parts,
+        cased: pattern.cased,
+    });
+    Some((other, name))
+}
+
+/// Whether finding it elsewhere means something.
+fn says_something(matcher: &Matcher) -> bool {
+    match matcher {
+        Matcher::Text(pattern) => pattern
+            .parts
+            .iter()
+            .any(|part| matches!(part, Part::Text(text) if text.len() >= TEXT_MIN)),
+        Matcher::Regex(regex) => of_regex(regex).is_some(),
+        Matcher::Cidr(_) => true,
+        _ => false,
+    }
+}
