@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::{Folder, Ran, pythia, run, steers};
 
 /// Runs with the folder as working directory, so that paths are the same everywhere.
-fn within(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn within(folder: &Folder, arguments: &[&str]) -> Ran {
     let output = pythia(arguments)
         .current_dir(folder.path("."))
         .output()
@@ -52,7 +52,7 @@ level: high
 ";
 
 /// A program that starts, with these arguments as JSON strings.
-fn exec(arguments: &str) -> String {
+pub(crate) fn exec(arguments: &str) -> String {
     let head = r#"{"ID":"1700000000.123:1","SYSCALL":{"success":"yes","exe":"/usr/bin/perl","SPAWNED_BY":{"exe":"/usr/sbin/munin"}},"EXECVE":{"ARGV":["#;
     format!("{head}{arguments}]}}}}")
 }

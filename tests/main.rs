@@ -6,6 +6,7 @@ mod cli;
 mod conformance;
 mod diagnostics;
 mod docs;
+mod explain;
 mod kafka;
 mod life_of_an_event;
 mod rules;

@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Make a rule and its fixture from a captured event
     #[command(after_help = NEW_EXAMPLES)]
     New(New),
-    /// Rules on one event: how each runs, and which values decide, seen against asked
+    /// A rule as compiled; or on an event: which values decide, seen against asked; or what keeps it from matching
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
     /// The fields of each log source: where they come from, what becomes of them, an example
@@ -248,8 +248,16 @@ Examples:
   pythia new --event /var/log/laurel/audit.log:4711 --title 'Perl opens a socket' --out rules/linux/mine
   grep 'nc -e' captured.jsonl | pythia new --event -";
 
-const EXPLAIN_EXAMPLES: &str = "Examples:
+const EXPLAIN_EXAMPLES: &str = "Without an event: selections with their modifiers applied, the condition, filters, fields and where they come
+from, and what the engine looks for to find the rule. Rules of other files that a correlation reads are named
+with --rules. See docs/explain.md.
+
+Exit codes: 0; with --why-not 1 if every rule matches; 2 for wrong usage, or an event or a rule that is not there.
+
+Examples:
+  pythia explain rules/linux/reverse_shell/perl.yml
   pythia explain rules/linux/reverse_shell/perl.yml sample.jsonl:7
+  pythia explain --why-not my-rule.yml sample.jsonl:7
   pythia explain my-rule.yml - < event.json
   pythia explain rules/linux/web_server sample.jsonl --output json | jq '.[] | select(.matches) | .title'";
 
@@ -284,10 +292,16 @@ pub(crate) struct Explain {
     /// Rule file, or a folder of rules
     #[arg(value_name = "RULE")]
     pub(crate) rule: PathBuf,
-    /// The event: a file and the number of its line; without a number its first. `-` is stdin. The lines before tell who the
-    /// parents are
+    /// The event: a file and the number of its line; without a number its first, and for a correlation all of them. `-` is
+    /// stdin. The lines before tell who the parents are
     #[arg(value_name = "EVENT[:LINE]")]
-    pub(crate) event: PathBuf,
+    pub(crate) event: Option<PathBuf>,
+    /// Only what keeps the rule from matching the event, with hints
+    #[arg(long, requires = "event")]
+    pub(crate) why_not: bool,
+    /// Host name for lines that carry none
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,206 +1,356 @@
-//! `pythia explain`: rules on one event: how each runs, and which of its values decide, seen against asked.
+//! `pythia explain`: rules as compiled; on an event, which of its values decide, seen against asked, or what keeps a rule
+//! from matching; correlations on a file of events.
 
-use std::path::Path;
+mod captured;
+mod compiled;
+mod correlated;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use console::printing::{Output, Paint, escaped, out, out_json};
-use detect::{ExplainedView, Explainer, Line, NotRunning, Plan, RuleIdx, Source, view_name};
-use event::{Origin, ProcessCache};
+use detect::{ExplainedView, Explainer, NotRunning, Plan, RuleIdx, view_name};
+use event::{ProcessCache, Profile};
 use serde_json::{Value, json};
-use sigma::Attributes;
+use sigma::{Attributes, Rule, SourceFile};
 
 use crate::args::{Common, Explain};
-use crate::input::{Lines, Next};
-use crate::{Exit, Failure, config, explained, new, rules, scan};
+use crate::rules::Rules;
+use crate::{Exit, Failure, config, explained, rules, scan};
+use captured::Captured;
+use compiled::Source;
 
 /// Most views of a rule that are shown: the nearest to a match.
 const VIEWS_MAX: usize = 3;
 
-/// The lines of a file up to the one that is explained.
-struct Captured {
-    name: String,
-    lines: Vec<Vec<u8>>,
-}
-
 pub(crate) fn run(common: &Common, explain: &Explain) -> Result<Exit> {
     let config = config::load(common, Vec::new())?;
     let profile = Arc::new(scan::profile(&config));
-    let loaded = rules::load_only(std::slice::from_ref(&explain.rule), common.options())?;
-    let (path, number) = new::position(&explain.event);
-    let captured = Captured::read(&path, number, profile.limits.line_bytes)?;
+    let loaded = Loaded::new(common, explain)?;
+    let captured = match &explain.event {
+        Some(event) => Some(Captured::read(event, explain, profile.limits.line_bytes)?),
+        None => None,
+    };
+    let mut told = Told {
+        text: String::new(),
+        entries: Vec::new(),
+        paint: Paint::stdout(),
+        verbose: common.verbose,
+        why_not: explain.why_not,
+        reasons: 0,
+    };
     let cache_bytes = config.size("process_cache.bytes");
-    let paint = Paint::stdout();
-    let (mut text, mut entries) = (String::new(), Vec::new());
-    let plan = &loaded.compiled.plan;
-    for (number, rule) in (0..).map(RuleIdx).zip(plan.rules()) {
-        let mut explainer = Explainer::new(Arc::clone(rule), Arc::clone(&profile))
-            .map_err(|reason| Failure::Usage(reason.clone()))?;
-        let mut cache = ProcessCache::new(cache_bytes, i64::MAX);
-        let views = captured.explain(&mut explainer, &mut cache)?;
-        text += &shown(plan, number, &views, paint);
-        entries.push(entry(plan, number, &views));
+    let plan = &loaded.plan;
+    for index in loaded.running() {
+        match &captured {
+            Some(captured) => {
+                let rule = Arc::clone(&plan.rules()[index.0 as usize]);
+                let on = OnEvent::new(rule, &profile, captured, cache_bytes)?;
+                told.on_event(plan, index, &on);
+            }
+            None => told.compiled(&loaded.source(), plan, index),
+        }
     }
-    for NotRunning {
-        rule,
-        place,
-        reason,
-        ..
-    } in &loaded.compiled.not_running
-    {
-        let (attributes, line) = (&rule.attributes, place.line);
-        text += &format!(
-            "{}\n  does not run: {} (line {line})\n\n",
-            paint.bold(&escaped(&attributes.title)),
-            escaped(reason)
-        );
-        entries
-            .push(json!({ "id": attributes.id, "title": attributes.title, "not_running": reason }));
+    for idle in loaded.not_running() {
+        told.not_running(&loaded.source(), idle, captured.is_none());
     }
-    if entries.is_empty() {
+    let limits = scan::correlation_limits(&config);
+    for one in loaded.correlations(common)? {
+        let on = captured.as_ref().and_then(|captured| {
+            correlated::on(plan, &profile, &one, captured, (cache_bytes, limits))
+        });
+        told.correlation(&one, on.as_ref());
+    }
+    if told.entries.is_empty() {
         let rule = explain.rule.display();
         let what = format!("{rule}: no rule to explain; `pythia check {rule}` says why");
         return Err(Failure::Usage(what).into());
     }
-    match common.output() {
-        Output::Table => out(text.trim_end_matches('\n'))
-            .and_then(|_| out("\n"))
-            .map(|_| ())?,
-        Output::Json => {
-            out_json(&format!("{}\n", serde_json::to_string_pretty(&entries)?))?;
-        }
-        Output::Jsonl => {
-            let lines = entries.iter().map(|entry| format!("{entry}\n"));
-            out_json(&lines.collect::<String>())?;
-        }
-    }
-    Ok(Exit::Ok)
+    told.print(common)?;
+    let found = !explain.why_not || told.reasons > 0;
+    Ok(if found { Exit::Ok } else { Exit::Findings })
 }
 
-impl Captured {
-    /// All lines up to the one of this number; without a number the first that is not blank.
-    fn read(path: &Path, number: Option<u64>, limit: usize) -> Result<Self> {
-        let name = path.display().to_string();
-        let mut lines =
-            Lines::open(path, limit).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-        let mut read = Vec::new();
-        loop {
-            let bytes = match lines.next().with_context(|| name.clone())? {
-                Next::Line(bytes) => bytes.trim_ascii().to_vec(),
-                Next::Oversize(..) => Vec::new(),
-                Next::Drained => continue,
-                Next::End => break,
-            };
-            let is_it = match number {
-                Some(number) => number == read.len() as u64 + 1,
-                None => !bytes.is_empty(),
-            };
-            read.push(bytes);
-            if is_it {
-                return Ok(Self { name, lines: read });
-            }
-        }
-        let what = match number {
-            Some(number) => format!("{name} has no line {number}, only {}", read.len()),
-            None => format!("{name} has no event"),
-        };
-        Err(Failure::Usage(what).into())
-    }
+/// The rules of the file or folder that is explained, compiled with those of `--rules`, which correlations may read.
+struct Loaded {
+    plan: Arc<Plan>,
+    not_running: Vec<NotRunning>,
+    correlations_not_running: Vec<(sigma::Correlation, String)>,
+    files: Vec<SourceFile>,
+    paths: Vec<PathBuf>,
+    /// Names of the files that are explained.
+    explained: Vec<String>,
+}
 
-    /// The rule on the last line; the process cache learns of those before.
-    fn explain(
-        &self,
-        explainer: &mut Explainer,
-        cache: &mut ProcessCache,
-    ) -> Result<Vec<ExplainedView>> {
-        let mut views = Ok(Vec::new());
-        for (bytes, number) in self.lines.iter().zip(1..) {
-            let line = Line {
-                bytes,
-                origin: Origin {
-                    host: None,
-                    scope: Some(b"explain"),
-                },
-                source: Source::File {
-                    file: &self.name,
-                    line: number,
-                },
-            };
-            views = explainer.explain(&line, cache);
-        }
-        views.map_err(|fault| {
-            let (name, line) = (&self.name, self.lines.len());
-            Failure::Usage(format!("{name}:{line}: no event: {}", fault.code())).into()
+impl Loaded {
+    fn new(common: &Common, explain: &Explain) -> Result<Self> {
+        let own = std::slice::from_ref(&explain.rule);
+        let mut paths = own.to_vec();
+        let (explained, _) = rules::find(own);
+        // What lies in both is loaded once.
+        let known: Vec<PathBuf> = explained
+            .iter()
+            .filter_map(|p| p.canonicalize().ok())
+            .collect();
+        let (others, _) = rules::find(&common.rules);
+        paths.extend(others.into_iter().filter(|path| {
+            let path = path.canonicalize();
+            path.map_or(true, |path| !known.contains(&path))
+        }));
+        let names = explained
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned());
+        let Rules {
+            files, compiled, ..
+        } = rules::load_only(&paths, common.options())?;
+        Ok(Self {
+            plan: Arc::new(compiled.plan),
+            not_running: compiled.not_running,
+            correlations_not_running: compiled.correlations_not_running,
+            files,
+            explained: names.collect(),
+            paths,
         })
     }
-}
 
-fn matches(views: &[ExplainedView]) -> bool {
-    views.iter().any(|view| view.holds)
-}
+    fn is_explained(&self, attributes: &Attributes) -> bool {
+        self.explained
+            .iter()
+            .any(|name| **name == *attributes.place.file)
+    }
 
-/// One rule for people.
-fn shown(plan: &Plan, index: RuleIdx, views: &[ExplainedView], paint: Paint) -> String {
-    let rule = plan.rule(index);
-    let Attributes { title, place, .. } = &rule.attributes;
-    let facts = plan.facts(index);
-    let found = if facts.witness {
-        "found by a literal"
-    } else {
-        "no literal to find it by, so verified on every view"
-    };
-    let verdict = if matches(views) {
-        "matches"
-    } else {
-        "does not match"
-    };
-    let mut text = format!(
-        "{}\n  {}:{}\n  runs on {}, {found}\n",
-        paint.bold(&escaped(title)),
-        escaped(&place.file),
-        place.line,
-        view_name(facts.view)
-    );
-    for filter in &rule.filters {
-        text += &format!("  filter {}\n", escaped(&filter.key));
+    fn running(&self) -> impl Iterator<Item = RuleIdx> {
+        let rules = (0..).map(RuleIdx).zip(self.plan.rules());
+        rules
+            .filter(|(_, rule)| self.is_explained(&rule.attributes))
+            .map(|(index, _)| index)
     }
-    text += &format!("  {}\n", paint.state_of(matches(views), verdict));
-    if views.is_empty() {
-        let view = view_name(facts.view);
-        text +=
-            &format!("  the event gives no view of {view}; `pythia fields` lists what feeds it\n");
+
+    fn not_running(&self) -> impl Iterator<Item = &NotRunning> {
+        let idle = self.not_running.iter();
+        idle.filter(|idle| self.is_explained(&idle.rule.attributes))
     }
-    for view in views.iter().take(VIEWS_MAX) {
-        let verdict = match (view.holds, view.distance) {
-            (true, _) => "matches".to_owned(),
-            (false, items) => format!(
-                "does not match, {} away",
-                config::count(items as u64, "item")
-            ),
+
+    /// The correlations, and who does not evaluate each, and why.
+    fn correlations(&self, common: &Common) -> Result<Vec<correlated::Correlation>> {
+        let running = (0..).zip(self.plan.correlations().all());
+        let running = running.map(|(number, of)| (of, Some(detect::CorrelationIdx(number)), None));
+        let idle = self.correlations_not_running.iter();
+        let idle = idle.map(|(of, reason)| (of, None, Some(reason.clone())));
+        let all = running.chain(idle);
+        let mut all = all
+            .filter(|(of, ..)| self.is_explained(&of.attributes))
+            .peekable();
+        if all.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        // What the service does not evaluate is known where rules are compiled for it.
+        let service = rules::load_only_by(&self.paths, common.options(), rules::By::Service)?;
+        let refused = service.compiled.correlations_not_running;
+        let with = |(of, index, reason): (&sigma::Correlation, _, _)| {
+            let refused = refused.iter().find(|(refused, _)| {
+                let (a, b) = (&refused.attributes.place, &of.attributes.place);
+                (&a.file, a.bytes) == (&b.file, b.bytes)
+            });
+            correlated::Correlation {
+                of: of.clone(),
+                index,
+                reason,
+                service: refused.map(|(_, reason)| reason.clone()),
+            }
         };
-        text += &format!("\n  {}: {verdict}\n", explained::name(view));
-        text += &explained::selections(view, "    ", paint);
+        Ok(all.map(with).collect())
     }
-    if views.len() > VIEWS_MAX {
-        let more = config::count((views.len() - VIEWS_MAX) as u64, "view");
-        text += &format!("\n  and {more} further away\n");
+
+    fn source(&self) -> Source<'_> {
+        Source(&self.files)
     }
-    text + "\n"
 }
 
-/// One rule for programs.
-fn entry(plan: &Plan, index: RuleIdx, views: &[ExplainedView]) -> Value {
-    let rule = plan.rule(index);
+/// A rule on an event.
+struct OnEvent {
+    views: Vec<ExplainedView>,
+    seen_by: Vec<&'static str>,
+}
+
+impl OnEvent {
+    fn new(
+        rule: Arc<Rule>,
+        profile: &Arc<Profile>,
+        captured: &Captured,
+        cache_bytes: usize,
+    ) -> Result<Self> {
+        let mut explainer =
+            Explainer::with_hints(rule, Arc::clone(profile)).map_err(Failure::Usage)?;
+        let mut cache = ProcessCache::new(cache_bytes, i64::MAX);
+        let views = captured.explain(&mut explainer, &mut cache)?;
+        let seen_by = explainer.seen_by();
+        Ok(Self { views, seen_by })
+    }
+
+    fn matches(&self) -> bool {
+        self.views.iter().any(|view| view.holds)
+    }
+}
+
+/// What is said, in both forms.
+struct Told {
+    text: String,
+    entries: Vec<Value>,
+    paint: Paint,
+    verbose: bool,
+    why_not: bool,
+    /// Rules of which `--why-not` says something.
+    reasons: usize,
+}
+
+impl Told {
+    fn compiled(&mut self, source: &Source<'_>, plan: &Plan, index: RuleIdx) {
+        let rule = plan.rule(index);
+        self.text += &head(&rule.attributes, self.paint);
+        self.text += &source.text(rule, Some((plan, index)), self.verbose, self.paint);
+        self.text += "\n";
+        let mut entry = about(&rule.attributes);
+        merge(&mut entry, source.json(rule, Some((plan, index))));
+        self.entries.push(entry);
+    }
+
+    fn not_running(&mut self, source: &Source<'_>, idle: &NotRunning, whole: bool) {
+        let NotRunning {
+            rule,
+            place,
+            reason,
+            ..
+        } = idle;
+        self.reasons += 1;
+        self.text += &head(&rule.attributes, self.paint);
+        let state = self.paint.state_of(false, "does not run");
+        self.text += &format!("  {state}: {} (line {})\n", escaped(reason), place.line);
+        let mut entry = about(&rule.attributes);
+        merge(&mut entry, json!({ "not_running": reason }));
+        if whole {
+            self.text += &source.text(rule, None, self.verbose, self.paint);
+            merge(&mut entry, source.json(rule, None));
+        }
+        self.text += "\n";
+        self.entries.push(entry);
+    }
+
+    fn on_event(&mut self, plan: &Plan, index: RuleIdx, on: &OnEvent) {
+        let rule = plan.rule(index);
+        let facts = plan.facts(index);
+        let view = view_name(facts.view);
+        self.reasons += usize::from(!on.matches());
+        self.text += &head(&rule.attributes, self.paint);
+        if !self.why_not {
+            let found = if facts.witness {
+                "found by a literal"
+            } else {
+                "no literal to find it by, so verified on every view"
+            };
+            self.text += &format!("  runs on {view}, {found}\n");
+        }
+        let verdict = if on.matches() {
+            "matches"
+        } else {
+            "does not match"
+        };
+        self.text += &format!("  {}\n", self.paint.state_of(on.matches(), verdict));
+        if on.views.is_empty() {
+            let others = match &on.seen_by[..] {
+                [] => "no log source sees it".to_owned(),
+                seen => format!("it is seen by {}", seen.join(", ")),
+            };
+            self.text += &format!("  the event gives no view of {view}; {others}\n");
+        }
+        if !(self.why_not && on.matches()) {
+            self.views(&on.views);
+        }
+        self.text += "\n";
+        let mut entry = about(&rule.attributes);
+        let filters = rule.filters.iter().map(|filter| &*filter.key);
+        merge(
+            &mut entry,
+            json!({
+                "view": view, "witness": facts.witness,
+                "filters": filters.collect::<Vec<&str>>(),
+                "matches": on.matches(),
+                "seen_by": on.seen_by,
+                "views": on.views.iter().map(explained::json).collect::<Vec<_>>(),
+            }),
+        );
+        self.entries.push(entry);
+    }
+
+    fn views(&mut self, views: &[ExplainedView]) {
+        for view in views.iter().take(VIEWS_MAX) {
+            let verdict = match (view.holds, view.distance) {
+                (true, _) => "matches".to_owned(),
+                (false, items) => format!(
+                    "does not match, {} away",
+                    config::count(items as u64, "item")
+                ),
+            };
+            self.text += &format!("\n  {}: {verdict}\n", explained::name(view));
+            self.text += &if self.why_not {
+                explained::needs(view, "    ", self.verbose)
+            } else {
+                explained::tree(view, "    ", self.verbose, self.paint)
+            };
+        }
+        if views.len() > VIEWS_MAX {
+            let more = config::count((views.len() - VIEWS_MAX) as u64, "view");
+            self.text += &format!("\n  and {more} further away\n");
+        }
+    }
+
+    fn correlation(&mut self, one: &correlated::Correlation, on: Option<&correlated::OnEvents>) {
+        self.reasons += usize::from(!on.is_some_and(correlated::OnEvents::fired));
+        self.text += &head(&one.of.attributes, self.paint);
+        self.text += &one.text(self.paint);
+        let mut entry = about(&one.of.attributes);
+        merge(&mut entry, one.json());
+        if let Some(on) = on {
+            self.text += &on.text(one, self.paint);
+            merge(&mut entry, on.json());
+        }
+        self.text += "\n";
+        self.entries.push(entry);
+    }
+
+    fn print(&self, common: &Common) -> Result<()> {
+        match common.output() {
+            Output::Table => out(&format!("{}\n", self.text.trim_end_matches('\n')))?,
+            Output::Json => {
+                let document = serde_json::to_string_pretty(&self.entries)?;
+                out_json(&format!("{document}\n"))?
+            }
+            Output::Jsonl => {
+                let lines = self.entries.iter().map(|entry| format!("{entry}\n"));
+                out_json(&lines.collect::<String>())?
+            }
+        };
+        Ok(())
+    }
+}
+
+fn head(attributes: &Attributes, paint: Paint) -> String {
+    let Attributes { title, place, .. } = attributes;
+    let (title, file) = (paint.bold(&escaped(title)), escaped(&place.file));
+    format!("{title}\n  {file}:{}\n", place.line)
+}
+
+fn about(attributes: &Attributes) -> Value {
     let Attributes {
         id, title, place, ..
-    } = &rule.attributes;
-    let facts = plan.facts(index);
-    let filters = rule.filters.iter().map(|filter| &*filter.key);
-    json!({
-        "id": id, "title": title, "file": &*place.file, "line": place.line,
-        "view": view_name(facts.view), "witness": facts.witness,
-        "filters": filters.collect::<Vec<&str>>(),
-        "matches": matches(views),
-        "views": views.iter().map(explained::json).collect::<Vec<_>>(),
-    })
+    } = attributes;
+    json!({ "id": id, "title": title, "file": &*place.file, "line": place.line })
+}
+
+/// Adds the members of another object.
+fn merge(entry: &mut Value, other: Value) {
+    if let (Value::Object(entry), Value::Object(other)) = (entry, other) {
+        entry.extend(other);
+    }
 }

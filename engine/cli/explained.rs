@@ -1,14 +1,17 @@
-//! A rule on one view for people, as lines, and for programs, as JSON. Every text is escaped.
+//! A rule on one view for people, as lines, and for programs, as JSON. Every text that is shown is escaped.
 
 use console::printing::{Paint, escaped, shortened};
 use detect::{
-    ConditionForm, ExplainedCondition, ExplainedItem, ExplainedSelection, ExplainedView, Wanted,
+    ConditionForm, ExplainedCondition, ExplainedItem, ExplainedSelection, ExplainedView, Hint,
+    Need, Wanted,
 };
 use serde_json::{Value, json};
 use sigma::SelectionIdx;
 
 /// Longest value shown, in characters.
 const VALUE: usize = 120;
+/// Most of several things in the way that are shown; `-v` shows all.
+const NEEDS_MAX: usize = 5;
 /// Most values of a field, and most values of a rule, that a line shows.
 const SHOWN_MAX: usize = 3;
 
@@ -46,6 +49,101 @@ pub(crate) fn selections(view: &ExplainedView, indent: &str, paint: Paint) -> St
         }
     }
     text
+}
+
+/// Every selection with every item, those that decide first.
+pub(crate) fn tree(view: &ExplainedView, indent: &str, verbose: bool, paint: Paint) -> String {
+    let decisive = view.decisive();
+    let all = || (0..).map(SelectionIdx).zip(&view.selections);
+    let decides = all().filter(|(index, _)| decisive.contains(index));
+    let others = all().filter(|(index, _)| !decisive.contains(index));
+    let mut text = String::new();
+    for (index, selection) in decides.chain(others) {
+        let mut name = escaped(&selection.name);
+        if decisive.contains(&index) {
+            name = paint.state_of(view.holds, &name);
+        }
+        let note = if decisive.contains(&index) {
+            ", decides"
+        } else {
+            ""
+        };
+        text += &format!("{indent}{name} {}{note}\n", state(selection));
+        for item in selection.search.items() {
+            let state = if item.holds { "true " } else { "false" };
+            let shown = line(view, item, item.holds);
+            text += &format!("{indent}  {state} {shown}\n");
+            if verbose {
+                text += &matchers(item, &format!("{indent}        "));
+            }
+        }
+    }
+    text
+}
+
+/// Every value of the rule by itself.
+fn matchers(item: &ExplainedItem, indent: &str) -> String {
+    let line = |matcher: &detect::ExplainedMatcher| {
+        let state = if matcher.holds { "true " } else { "false" };
+        let by = matcher.by.as_ref().map_or_else(String::new, |by| {
+            let path = by
+                .path
+                .as_deref()
+                .map(|path| format!(" in {}", escaped(path)));
+            format!(
+                ": '{}'{}",
+                shortened(&escaped(&by.text), VALUE),
+                path.unwrap_or_default()
+            )
+        });
+        format!("{indent}{state} {}{by}\n", escaped(&matcher.text))
+    };
+    if item.matchers.len() < 2 {
+        return String::new();
+    }
+    item.matchers.iter().map(line).collect()
+}
+
+/// The least that would have to be otherwise for the rule to match.
+pub(crate) fn needs(view: &ExplainedView, indent: &str, verbose: bool) -> String {
+    view.needs()
+        .map_or_else(String::new, |need| need_text(view, &need, indent, verbose))
+}
+
+fn need_text(view: &ExplainedView, need: &Need<'_>, indent: &str, verbose: bool) -> String {
+    let parts = |parts: &[Need<'_>], word: &str| {
+        let inner = format!("{indent}  ");
+        let shown_max = if verbose { usize::MAX } else { NEEDS_MAX };
+        let mut text = format!("{indent}{word}\n");
+        for part in parts.iter().take(shown_max) {
+            text += &need_text(view, part, &inner, verbose);
+        }
+        match parts.len().saturating_sub(shown_max) {
+            0 => text,
+            more => text + &format!("{inner}and {more} more\n"),
+        }
+    };
+    match need {
+        Need::All(all) => parts(all, "all of these are in the way:"),
+        Need::Any(any) => parts(any, "any one of these is in the way:"),
+        Need::Item {
+            selection,
+            item,
+            to_hold,
+        } => {
+            let name = escaped(&selection.name);
+            let name = match (to_hold, &selection.filter) {
+                (true, _) => format!("{name} (line {})", item.place.line),
+                (false, None) => format!("{name} holds, and must not"),
+                (false, Some(filter)) => format!("the filter {} excludes it", escaped(filter)),
+            };
+            let mut text = format!("{indent}{name}: {}\n", line(view, item, !to_hold));
+            for hint in view.hints(item) {
+                text += &format!("{indent}  hint: {}\n", escaped(&hint.to_string()));
+            }
+            text
+        }
+    }
 }
 
 /// What is to be said of a selection.
@@ -131,6 +229,7 @@ pub(crate) fn json(view: &ExplainedView) -> Value {
             "name": &*selection.name,
             "line": selection.place.line,
             "holds": selection.holds,
+            "filter": selection.filter.as_deref(),
             "wanted": match selection.wanted {
                 Wanted::ToHold => "to hold",
                 Wanted::ToFail => "to fail",
@@ -146,7 +245,33 @@ pub(crate) fn json(view: &ExplainedView) -> Value {
         "distance": view.distance,
         "condition": condition_json(&view.condition, view),
         "selections": selections.collect::<Vec<_>>(),
+        "needs": view.needs().map(|need| need_json(view, &need)),
     })
+}
+
+fn need_json(view: &ExplainedView, need: &Need<'_>) -> Value {
+    let all = |parts: &[Need<'_>]| -> Vec<Value> {
+        parts.iter().map(|part| need_json(view, part)).collect()
+    };
+    match need {
+        Need::All(parts) => json!({ "all": all(parts) }),
+        Need::Any(parts) => json!({ "any": all(parts) }),
+        Need::Item {
+            selection,
+            item,
+            to_hold,
+        } => json!({
+            "selection": &*selection.name,
+            "filter": selection.filter.as_deref(),
+            "to_hold": to_hold,
+            "item": item_json(item),
+            "hints": view.hints(item).iter().map(hint_json).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn hint_json(hint: &Hint) -> Value {
+    json!({ "hint": hint.code(), "text": hint.to_string() })
 }
 
 fn condition_json(condition: &ExplainedCondition, view: &ExplainedView) -> Value {

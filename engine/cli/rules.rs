@@ -115,8 +115,13 @@ pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules>
 
 /// The same as a scan reads them, but that no path means no rule.
 pub(crate) fn load_only(paths: &[PathBuf], options: Options) -> Result<Rules> {
+    load_only_by(paths, options, By::Scan)
+}
+
+/// The same for another who evaluates them.
+pub(crate) fn load_only_by(paths: &[PathBuf], options: Options, by: By) -> Result<Rules> {
     let (files, unreadable) = read(paths)?;
-    Ok(compile(files, unreadable, options, By::Scan))
+    Ok(compile(files, unreadable, options, by))
 }
 
 fn compile(
