@@ -1,11 +1,16 @@
 //! `pythia explain`: rules as compiled, on an event, and what keeps them from matching; correlations on a file.
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
+use std::sync::Arc;
+
+use detect::{Explainer, Line, Need, Source};
+use event::{Origin, ProcessCache, Profile};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
 use crate::authors::{exec, within};
 use crate::cli::{Folder, Ran, steers};
+use crate::rules::{read_lines, root, starter_rules};
 
 fn check(ran: &Ran, code: i32, out: &Expect) {
     assert_eq!((ran.code, &*ran.err), (Some(code), ""), "{}", ran.out);
@@ -444,6 +449,52 @@ detection: {a: {Image|endswith: /perl}, condition: a}
     let told = json(&folder, &["filter.yml", "e.jsonl"]);
     assert_eq!(told[0]["views"][0]["needs"]["filter"], "ours");
     assert_eq!(told[0]["views"][0]["needs"]["to_hold"], false);
+}
+
+/// How many items a need names, at least.
+fn least(need: &Need<'_>) -> usize {
+    match need {
+        Need::All(parts) => parts.iter().map(least).sum(),
+        Need::Any(parts) => parts.iter().map(least).min().unwrap_or(0),
+        Need::Item { item, to_hold, .. } if *to_hold && item.all && !item.negated => item
+            .matchers
+            .iter()
+            .filter(|matcher| !matcher.holds)
+            .count(),
+        Need::Item { .. } => 1,
+    }
+}
+
+/// Of the starter rules on recorded events: what is in the way is as many items as the view is away, each the wrong way round.
+#[test]
+fn what_is_in_the_way_is_as_much_as_the_distance_says() {
+    let profile = Arc::new(Profile::laurel());
+    let recorded = read_lines(&root().join("tests/data/fleet.jsonl.zst"));
+    let recorded: Vec<&[u8]> = recorded.split(|byte| *byte == b'\n').collect();
+    let mut views = 0;
+    for (path, rule) in starter_rules() {
+        let mut explainer = Explainer::new(Arc::new(rule), Arc::clone(&profile)).expect("a view");
+        let mut cache = ProcessCache::new(1 << 20, i64::MAX);
+        for bytes in recorded.iter().step_by(97) {
+            let line = Line {
+                bytes,
+                origin: Origin::default(),
+                source: Source::File { file: "-", line: 1 },
+            };
+            for view in explainer.explain(&line, &mut cache).expect("an event") {
+                views += 1;
+                let needs = view.needs();
+                assert_eq!(
+                    needs.as_ref().map_or(0, least),
+                    view.distance,
+                    "{}",
+                    path.display()
+                );
+                assert_eq!(needs.is_none(), view.holds);
+            }
+        }
+    }
+    assert!(views > 1000, "{views}");
 }
 
 #[test]

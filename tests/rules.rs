@@ -24,7 +24,7 @@ use index::Entry;
 const EVENTS_WITH_ALERTS_PERCENT_MAX: usize = 1;
 const EVENTS_WITH_ALERTS_PERCENT_MAX_SHORT: usize = 2;
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -65,7 +65,7 @@ fn source(path: &Path) -> SourceFile {
 }
 
 /// Path below `rules/` and rule, one each.
-fn starter_rules() -> Vec<(PathBuf, Rule)> {
+pub(crate) fn starter_rules() -> Vec<(PathBuf, Rule)> {
     let folder = root().join("rules");
     let paths = yaml_files(&folder).into_iter().filter(|p| !is_fixture(p));
     let load = |path: PathBuf| {
@@ -120,7 +120,7 @@ fn alerts(detector: &mut Detector, lines: &[u8], host: Option<&str>) -> Vec<(usi
     found
 }
 
-fn read_lines(path: &Path) -> Vec<u8> {
+pub(crate) fn read_lines(path: &Path) -> Vec<u8> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     if path.extension().is_some_and(|e| e == "zst") {
         zstd::decode_all(&bytes[..]).expect("zstd")

@@ -21,6 +21,9 @@ use crate::why::{describe, window};
 /// Most values of one field that an item tells; the others are counted.
 const VALUES_MAX: usize = 16;
 
+/// Views of one event with hints: those nearest to a match.
+const HINTED_VIEWS_MAX: usize = 8;
+
 /// Explains one rule on events.
 ///
 /// ```
@@ -289,7 +292,11 @@ impl ExplainedSelection {
             ExplainedSearch::Any(of) => {
                 let wrong = of.iter().filter(|search| search.holds() != wanted);
                 let need = |search: &'v ExplainedSearch| {
-                    let distance = if wanted { search.distance() } else { 1 };
+                    let distance = if wanted {
+                        search.distance()
+                    } else {
+                        search.excess()
+                    };
                     (distance, self.need(search, wanted))
                 };
                 let parts = wrong.map(need).collect();
@@ -391,6 +398,16 @@ impl ExplainedSearch {
     }
 }
 
+impl ExplainedSearch {
+    /// Items that keep it from failing, at least: one of each alternative that holds.
+    fn excess(&self) -> usize {
+        match self {
+            Self::All(_) => usize::from(self.holds()),
+            Self::Any(searches) => searches.iter().map(Self::excess).sum(),
+        }
+    }
+}
+
 impl ExplainedItem {
     /// Of an item that asks for all of its values each that is missing counts.
     fn distance(&self) -> usize {
@@ -444,22 +461,22 @@ impl Explainer {
         let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
         self.seen_by = event.views().iter().map(|view| view.kind).collect();
         let views = event.views().iter().filter(|view| view.kind == self.kind);
-        let explain = |view| {
-            let walk = Walk {
-                rule: &self.rule,
-                names: &self.names,
-                subject: Subject::new(&event, view),
-                judge: &self.judge,
-            };
-            let mut explained = explained_view(&walk);
-            if let Some(hinter) = &self.hinter {
-                explained.hints = hinter.hints(&walk, &explained, &event);
-            }
-            explained
+        let walk = |view| Walk {
+            rule: &self.rule,
+            names: &self.names,
+            subject: Subject::new(&event, view),
+            judge: &self.judge,
         };
-        let mut views: Vec<ExplainedView> = views.map(explain).collect();
-        views.sort_by_key(|view| (view.distance, Reverse(kept(view))));
-        Ok(views)
+        let mut views: Vec<_> = views
+            .map(|view| (explained_view(&walk(view)), view))
+            .collect();
+        views.sort_by_key(|(explained, _)| (explained.distance, Reverse(kept(explained))));
+        if let Some(hinter) = &self.hinter {
+            for (explained, view) in views.iter_mut().take(HINTED_VIEWS_MAX) {
+                explained.hints = hinter.hints(&walk(view), explained, &event);
+            }
+        }
+        Ok(views.into_iter().map(|(explained, _)| explained).collect())
     }
 
     /// The log sources that see something of the event of the last [`Explainer::explain`]; all of them only of an
@@ -594,8 +611,7 @@ fn distance(
     };
     match &condition.form {
         ConditionForm::Selection(index) if wanted => selections[index.0 as usize].search.distance(),
-        // One item less is enough.
-        ConditionForm::Selection(_) => 1,
+        ConditionForm::Selection(index) => selections[index.0 as usize].search.excess(),
         ConditionForm::Not(part) => distance(part, !wanted, selections),
         ConditionForm::And(parts) if wanted => each(parts).iter().sum(),
         ConditionForm::Or(parts) if !wanted => each(parts).iter().sum(),

@@ -243,36 +243,30 @@ impl Missed<'_, '_> {
     fn nearly(&self, matcher: &Matcher, slot: Slot) -> Option<Hint> {
         let subject = &self.walk.subject;
         let values = subject.values.iter().filter(|value| value.slot == slot);
-        values
-            .filter(|value| has_text(value.kind))
-            .find_map(|value| {
-                let raw = subject.raw(value);
-                let shown = |matcher: &Matcher| window(raw, Some(matcher)).0;
-                if let Some(other) = in_any_case(matcher)
-                    && met(&other, raw)
-                {
-                    let cure = match other {
-                        Matcher::Regex(_) => "`re|i`",
-                        _ => "the same without `cased`",
-                    };
-                    let value = shown(&other);
-                    return Some(Hint::Case { value, cure });
-                }
-                if let Some((other, name)) = in_any_directory(matcher)
-                    && met(&other, raw)
-                {
-                    return Some(Hint::LeadingPath { name });
-                }
-                let Matcher::Text(pattern) = matcher else {
-                    return None;
-                };
-                let is_open = |part: Option<&Part>| part == Some(&Part::Any);
-                let is_open = is_open(pattern.parts.first()) && is_open(pattern.parts.last());
-                let open = keyword(matcher);
-                (!is_open && says_something(matcher) && met(&open, raw)).then(|| Hint::Within {
-                    value: shown(&open),
-                })
-            })
+        let values = values.filter(|value| has_text(value.kind));
+        let texts: Vec<&[u8]> = values.map(|value| subject.raw(value)).collect();
+        let found = |asked: Asked| {
+            let text = texts.iter().find(|raw| asked.met_by(raw))?;
+            Some(asked.shown(text))
+        };
+        if let Some(value) = in_any_case(matcher).and_then(Asked::new).and_then(found) {
+            let cure = match matcher {
+                Matcher::Regex(_) => "`re|i`",
+                _ => "the same without `cased`",
+            };
+            return Some(Hint::Case { value, cure });
+        }
+        if let Some((other, name)) = in_any_directory(matcher)
+            && Asked::new(other).and_then(found).is_some()
+        {
+            return Some(Hint::LeadingPath { name });
+        }
+        if !matches!(matcher, Matcher::Text(_)) || !says_something(matcher) {
+            return None;
+        }
+        // Of a pattern that is open at both ends this is the same, and met by none.
+        let value = Asked::new(keyword(matcher)).and_then(found)?;
+        Some(Hint::Within { value })
     }
 
     /// Where else in the event a value meets the matcher: nearest first.
@@ -280,12 +274,12 @@ impl Missed<'_, '_> {
         if !says_something(matcher) {
             return None;
         }
-        let matcher = match self.item.field {
+        let asked = Asked::new(match self.item.field {
             Field::Keywords => keyword(matcher),
             Field::Named(_) => matcher.clone(),
-        };
+        })?;
         let subject = &self.walk.subject;
-        if let Some((field, value)) = self.field_with(&matcher, subject, own) {
+        if let Some((field, value)) = self.field_with(&asked, subject, own) {
             return Some(Hint::OtherField { field, value });
         }
         let mut views: Vec<&View> = self.event.views().iter().collect();
@@ -293,7 +287,7 @@ impl Missed<'_, '_> {
         views.sort_by_key(|view| view.kind != subject.kind);
         for view in &views {
             let other = Subject::new(self.event, view);
-            if let Some((field, value)) = self.field_with(&matcher, &other, None) {
+            if let Some((field, value)) = self.field_with(&asked, &other, None) {
                 let (view, record) = (view_name(view.kind), other.source.path(view.node));
                 return Some(Hint::OtherView {
                     view,
@@ -303,45 +297,59 @@ impl Missed<'_, '_> {
                 });
             }
         }
-        views.iter().find_map(|view| {
-            let mut values = self.event.values(view).iter();
-            values.find_map(|value| {
-                let raw = self.event.bytes(value.span);
-                let path = self.event.node_path(value.node)?;
-                let value = window(raw, Some(&matcher)).0;
-                (has_text_of(raw) && met(&matcher, raw)).then_some(Hint::Elsewhere { path, value })
+        let mut values = views.iter().flat_map(|view| self.event.values(view));
+        values.find_map(|value| {
+            let raw = self.event.bytes(value.span);
+            let path = self.event.node_path(value.node)?;
+            asked.met_by(raw).then(|| Hint::Elsewhere {
+                path,
+                value: asked.shown(raw),
             })
         })
     }
 
-    /// The first known field of a view, but for this one, with a value that meets the matcher.
+    /// The first known field of a view, but for this one, with a value that meets what is asked.
     fn field_with(
         &self,
-        matcher: &Matcher,
+        asked: &Asked,
         subject: &Subject<'_>,
         but: Option<Slot>,
     ) -> Option<(String, String)> {
         let values = subject.values.iter();
-        let values = values.filter(|value| has_text(value.kind) && Some(value.slot) != but);
-        values
-            .filter_map(|value| Some((value, self.names.get(&(subject.kind, value.slot))?)))
-            .find(|(value, _)| met(matcher, subject.raw(value)))
-            .map(|(value, name)| (name.clone(), window(subject.raw(value), Some(matcher)).0))
+        let mut values = values.filter(|value| has_text(value.kind) && Some(value.slot) != but);
+        values.find_map(|value| {
+            let name = self.names.get(&(subject.kind, value.slot))?;
+            let raw = subject.raw(value);
+            asked.met_by(raw).then(|| (name.clone(), asked.shown(raw)))
+        })
     }
 }
 
-fn has_text_of(raw: &[u8]) -> bool {
-    !raw.is_empty()
+/// A matcher that looks at single texts.
+struct Asked {
+    matcher: Matcher,
+    test: Test,
 }
 
-/// Whether one text meets a matcher that looks at single texts.
-fn met(matcher: &Matcher, raw: &[u8]) -> bool {
-    let text = Text {
-        kind: event::ValueKind::Text,
-        raw,
-        folded: &folded(raw),
-    };
-    Test::new(&normal(matcher.clone())).is_ok_and(|test| test.holds(text))
+impl Asked {
+    fn new(matcher: Matcher) -> Option<Self> {
+        let matcher = normal(matcher);
+        let test = Test::new(&matcher).ok()?;
+        Some(Self { matcher, test })
+    }
+
+    fn met_by(&self, raw: &[u8]) -> bool {
+        self.test.holds(Text {
+            kind: event::ValueKind::Text,
+            raw,
+            folded: &folded(raw),
+        })
+    }
+
+    /// The text around what meets it.
+    fn shown(&self, raw: &[u8]) -> String {
+        window(raw, Some(&self.matcher)).0
+    }
 }
 
 /// The same regardless of case, if case counts in it.
