@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use detect::view_name;
+use event::{ViewKind, known_fields};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -53,13 +55,28 @@ fn shell_in(folder: &Path, command: &str) -> Output {
     shell.output().expect("sh runs")
 }
 
+/// The commands of a `console` block, each with the lines below it. A line that begins with `> ` goes on with the command.
+fn commands_of(block: &str) -> Vec<(String, Vec<&str>)> {
+    let mut commands: Vec<(String, Vec<&str>)> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
+            (None, Some((command, expected))) => match line.strip_prefix("> ") {
+                Some(more) if expected.is_empty() => *command += &format!("\n{more}"),
+                _ => expected.push(line),
+            },
+            (None, None) => panic!("`{line}` stands before any command"),
+        }
+    }
+    commands
+}
+
 /// Every `$ command` of a `console` block runs in this folder and prints the lines below it; `...` stands for any lines.
 fn run_console_blocks(name: &str, folder: &Path) -> usize {
     let mut commands = 0;
     for block in blocks(&read(name), "console") {
-        for part in block.split("$ ").skip(1) {
-            let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
-            let output = shell_in(folder, command);
+        for (command, expected) in commands_of(&block) {
+            let output = shell_in(folder, &command);
             let printed = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
             assert!(
@@ -69,7 +86,7 @@ fn run_console_blocks(name: &str, folder: &Path) -> usize {
             );
             let mut rest = printed.lines();
             for line in expected
-                .lines()
+                .into_iter()
                 .filter(|line| !line.trim().is_empty() && line.trim() != "...")
             {
                 assert!(
@@ -88,9 +105,9 @@ fn console_blocks_of_the_readme_run() {
     assert!(run_console_blocks("README.md", root()) > 2);
 }
 
-/// The page begins with two captured events: a shell handed out by ncat, and a port that nc looks at.
-#[test]
-fn console_blocks_of_the_page_on_testing_rules_run() {
+/// A folder with what the pages for authors begin with: a recording, and two captured events, a shell handed out by ncat
+/// and a port that nc looks at.
+fn recorded() -> tempfile::TempDir {
     let fleet = fs::read(root().join("tests/data/fleet.jsonl.zst")).expect("a recording");
     let fleet = zstd::decode_all(&fleet[..]).expect("zstd");
     let fleet = String::from_utf8(fleet).expect("UTF-8");
@@ -102,9 +119,29 @@ fn console_blocks_of_the_page_on_testing_rules_run() {
     let ncat = starts(r#""argc":5,"ARGV":["ncat""#);
     let nc = starts(r#""argc":4,"ARGV":["nc","-z""#);
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("captured.jsonl"), ncat).expect("a file");
-    fs::write(folder.path().join("near-miss.jsonl"), nc).expect("a file");
-    assert!(run_console_blocks("docs/testing-rules.md", folder.path()) > 6);
+    for (name, text) in [
+        ("audit.log", &fleet),
+        ("captured.jsonl", &ncat),
+        ("near-miss.jsonl", &nc),
+    ] {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    folder
+}
+
+#[test]
+fn console_blocks_of_the_pages_for_authors_run() {
+    for (page, commands) in [
+        ("docs/first-rule.md", 10),
+        ("docs/testing-rules.md", 5),
+        ("docs/explain.md", 4),
+    ] {
+        let folder = recorded();
+        assert!(
+            run_console_blocks(page, folder.path()) >= commands,
+            "{page}"
+        );
+    }
 }
 
 /// `docs/policy.md`, from the table that `pythia policy` prints.
@@ -150,6 +187,82 @@ $ pythia policy --output table
 fn the_policy_page_is_up_to_date() {
     expect_test::expect_file!["../docs/policy.md"].assert_eq(&policy_page());
     assert_eq!(run_console_blocks("docs/policy.md", root()), 1);
+}
+
+/// `docs/fields.md`, from the table that `pythia fields` prints.
+fn fields_page() -> String {
+    let mut page = String::from(FIELDS_HEAD);
+    let printed: Vec<String> = ViewKind::ALL
+        .into_iter()
+        .map(|kind| {
+            let output = shell(&format!("pythia fields {} --output table", view_name(kind)));
+            String::from_utf8(output.stdout).expect("UTF-8")
+        })
+        .collect();
+    page += "| log source | what a view is |\n|---|---|\n";
+    for text in &printed {
+        let first = text.lines().next().expect("a title");
+        let (source, sees) = first.split_once(": ").expect("key and value");
+        let (name, sees) = sees.split_once(": ").expect("name and text");
+        page += &format!("| `{source}: {name}` | {sees} |\n");
+    }
+    for kind in ViewKind::ALL {
+        if matches!(kind, ViewKind::Record | ViewKind::Native) {
+            continue;
+        }
+        page += &format!("\n## {}\n\n", view_name(kind));
+        page += "| field | from | what becomes of it | example |\n|---|---|---|---|\n";
+        for field in known_fields(kind) {
+            let cells = [&*field.name, &*field.source, field.note, field.example];
+            let [name, from, note, example] = cells.map(|cell| cell.replace('|', "\\|"));
+            page += &format!("| `{name}` | {from} | {note} | `{example}` |\n");
+        }
+    }
+    page + FIELDS_END
+}
+
+const FIELDS_HEAD: &str = "# Log sources, views and fields
+
+A rule's log source (`product: linux` and a category or a service; the product may be left out) decides which *views* of an event it sees. One line of Laurel gives
+several views: a program that starts is one of `process_creation`, one of `auditd` for each of its records, and one of `laurel`. A rule is evaluated on each view of its
+log source by itself, and alerts once for an event. Every other log source is listed as routed nowhere by `pythia check`.
+
+This page is made from the table in the program. `pythia fields` prints it, of one log source or of all; `pythia explain RULE` shows those that a rule reads;
+`pythia explain RULE EVENT` shows their values in an event. What hosts must record, so that a view has anything to see, is in [audit-rules.md](audit-rules.md).
+
+- A field with several values (`Image`) meets what any of them meets. One that nothing feeds, or that the event lacks, is missing: no value of a rule is met by it but
+  `null` and `exists: false`, and so `neq` and `not` hold.
+- Names are as they stand here, case and all; values match in letters of either case.
+- Values are normalised once: percent codes decoded, relative paths made absolute where the event says below what.
+
+";
+
+const FIELDS_END: &str = "
+## auditd
+
+One view for each record, and for each element of PATH and other arrays: `type` is the record's name, the fields are its own members. A rule that asks for members of two
+records in one view never matches, and `check` says so. Any member may be asked for; those that Laurel and auditd are known to write:
+
+```console
+$ pythia fields auditd --output table | grep '^nametype'
+nametype            PATH                        CREATE                          PATH.nametype                     NORMAL, PARENT, CREATE, DELETE or UNKNOWN
+```
+
+## laurel
+
+One view for each event, under the paths that Laurel writes: `SYSCALL.exe`, `PATH.name`, `SYSCALL.LABELS`. Arrays of records are looked through, and the items of one map
+that lie below one array hold on the same element: `PATH.name` and `PATH.nametype` below one selection are of one path.
+
+```console
+$ pythia fields laurel --output table | grep '^SYSCALL.LABELS'
+SYSCALL.LABELS                    webapp                          SYSCALL.LABELS
+```
+";
+
+#[test]
+fn the_page_on_fields_is_up_to_date() {
+    expect_test::expect_file!["../docs/fields.md"].assert_eq(&fields_page());
+    assert_eq!(run_console_blocks("docs/fields.md", root()), 2);
 }
 
 #[test]
