@@ -295,6 +295,14 @@ fn why_not_names_the_least_in_the_way_and_the_usual_traps() {
             "{a: {ParentCommandLine|contains: 'socket.new'}, b: {Image|endswith: /perl}, condition: a and b}",
         ),
         ("view", "{a: {Image|contains: ld-linux}, condition: a}"),
+        (
+            "coded",
+            "{a: {CommandLine|endswith: 'Socket%2enew'}, condition: a}",
+        ),
+        (
+            "quoted",
+            "{a: {CommandLine|contains: \"-e 'Socket.new'\"}, condition: a}",
+        ),
         ("path", "{a: {Image|contains: token-77}, condition: a}"),
         (
             "unfed",
@@ -354,6 +362,14 @@ detection: {a: {Image|endswith: /perl}, condition: a}
                 a (line 4): CurrentDirectory: saw '/srv/App', wanted is (cased) '/SRV/app'
                   hint: only the case of letters differs from '/srv/App'; the same without `cased` takes either
 
+            coded
+              ./coded.yml:1
+              does not match
+
+              process_creation: does not match, 1 item away
+                a (line 4): CommandLine: saw 'perl -e Socket.new', wanted endswith 'Socket%2enew'
+                  hint: values are compared decoded; 'Socket.new' is met
+
             directory
               ./directory.yml:1
               does not match
@@ -408,6 +424,14 @@ detection: {a: {Image|endswith: /perl}, condition: a}
               process_creation: does not match, 1 item away
                 a (line 4): Image: saw '/usr/bin/perl', wanted contains 'token-77'
                   hint: it stands in NEW.data: 'token-77'
+
+            quoted
+              ./quoted.yml:1
+              does not match
+
+              process_creation: does not match, 1 item away
+                a (line 4): CommandLine: saw 'perl -e Socket.new', wanted contains '-e 'Socket.new''
+                  hint: arguments are joined without the quotes of a shell; '-e Socket.new' is met
 
             regex
               ./regex.yml:1

@@ -50,6 +50,16 @@ pub enum Hint {
         /// What to ask for instead.
         name: String,
     },
+    /// The rule asks for percent codes, and values are decoded.
+    PercentCode {
+        /// What to ask for instead.
+        text: String,
+    },
+    /// The rule asks for quotes, and arguments have none.
+    Quotes {
+        /// What to ask for instead.
+        text: String,
+    },
     /// The value contains what it is asked to be, to start or to end with.
     Within {
         /// The value.
@@ -90,6 +100,8 @@ impl Hint {
             Self::Missing { .. } => "missing",
             Self::Case { .. } => "case",
             Self::LeadingPath { .. } => "leading_path",
+            Self::PercentCode { .. } => "percent_code",
+            Self::Quotes { .. } => "quotes",
             Self::Within { .. } => "within",
             Self::OtherField { .. } => "other_field",
             Self::OtherView { .. } => "other_view",
@@ -116,6 +128,13 @@ impl std::fmt::Display for Hint {
             Self::LeadingPath { name } => write!(
                 f,
                 "only the directory differs; `endswith: '{name}'` asks for the name in any"
+            ),
+            Self::PercentCode { text } => {
+                write!(f, "values are compared decoded; '{text}' is met")
+            }
+            Self::Quotes { text } => write!(
+                f,
+                "arguments are joined without the quotes of a shell; '{text}' is met"
             ),
             Self::Within { value } => {
                 write!(f, "'{value}' contains it; `contains` asks for that")
@@ -261,6 +280,16 @@ impl Missed<'_, '_> {
         {
             return Some(Hint::LeadingPath { name });
         }
+        if let Some((other, text)) = rewritten(matcher, decoded)
+            && Asked::new(other).and_then(found).is_some()
+        {
+            return Some(Hint::PercentCode { text });
+        }
+        if let Some((other, text)) = rewritten(matcher, without_quotes)
+            && Asked::new(other).and_then(found).is_some()
+        {
+            return Some(Hint::Quotes { text });
+        }
         if !matches!(matcher, Matcher::Text(_)) || !says_something(matcher) {
             return None;
         }
@@ -384,6 +413,58 @@ fn in_any_directory(matcher: &Matcher) -> Option<(Matcher, String)> {
         cased: pattern.cased,
     });
     Some((other, name))
+}
+
+/// A pattern with its texts written anew, and the first of those that changed; `None` if none does.
+fn rewritten(matcher: &Matcher, rewrite: impl Fn(&[u8]) -> Vec<u8>) -> Option<(Matcher, String)> {
+    let Matcher::Text(pattern) = matcher else {
+        return None;
+    };
+    let mut changed = None;
+    let parts = pattern.parts.iter().map(|part| match part {
+        Part::Text(text) => {
+            let new = rewrite(text);
+            if new != **text {
+                changed.get_or_insert_with(|| String::from_utf8_lossy(&new).into_owned());
+            }
+            Part::Text(new.into())
+        }
+        other => other.clone(),
+    });
+    let other = Pattern {
+        parts: parts.collect(),
+        cased: pattern.cased,
+    };
+    Some((Matcher::Text(other), changed?))
+}
+
+/// Without its percent codes, `%2b` for `+`.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let code = tail
+            .get(..2)
+            .and_then(|code| std::str::from_utf8(code).ok())
+            .filter(|_| *first == b'%')
+            .and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+fn without_quotes(text: &[u8]) -> Vec<u8> {
+    let bytes = text.iter().copied();
+    bytes.filter(|byte| !matches!(byte, b'"' | b'\'')).collect()
 }
 
 /// Whether finding it elsewhere means something.
