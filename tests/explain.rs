@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use detect::{Explainer, Line, Need, Source};
 use event::{Origin, ProcessCache, Profile};
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use serde_json::Value;
 
 use crate::authors::{exec, within};
-use crate::cli::{Folder, Ran, steers};
+use crate::cli::{Folder, Ran, run, steers};
 use crate::rules::{read_lines, root, starter_rules};
 
 fn check(ran: &Ran, code: i32, out: &Expect) {
@@ -170,7 +170,7 @@ filter:
         members.cloned().collect()
     };
     expect![[r#"
-        ["condition", "fields", "file", "filters", "found", "id", "line", "selections", "title", "view", "witness"]
+        ["alerts", "condition", "fields", "file", "filters", "found", "id", "line", "selections", "title", "view", "witness"]
         ["cost", "literals", "record", "tests", "views"]
         ["all", "field", "line", "matchers", "negated", "written"]
         {"and":[{"or":[{"selection":"sel_a"},{"selection":"sel_b"},{"selection":"sel_c"}]},{"not":{"selection":"filter_one"}}]}
@@ -236,6 +236,36 @@ detection:
                     type  equals 'sockaddr' hash of values
         "#]],
     );
+}
+
+/// A lost literal would cost speed alone, and no other test would tell.
+#[test]
+fn what_starter_rules_are_found_by_stays() {
+    let mut told = String::new();
+    for folder in ["audit_tampering", "kernel", "reverse_shell", "web_server"] {
+        let ran = run(&[
+            "explain",
+            "--output",
+            "json",
+            &format!("rules/linux/{folder}"),
+        ]);
+        let rules: Value = serde_json::from_str(&ran.out).expect("one document");
+        for rule in rules.as_array().expect("a list") {
+            told += &format!("{}\n", rule["file"].as_str().expect("a path"));
+            for found in rule["found"].as_array().expect("a list") {
+                let [cost, record] =
+                    ["cost", "record"].map(|key| found[key].as_str().expect("a word"));
+                told += &format!("  {record}: {cost}");
+                for literal in found["literals"].as_array().into_iter().flatten() {
+                    let [field, operator, text] = ["field", "operator", "text"]
+                        .map(|key| literal[key].as_str().unwrap_or("any text"));
+                    told += &format!("; {field} {operator} '{text}'");
+                }
+                told += "\n";
+            }
+        }
+    }
+    expect_file!["explain/found.txt"].assert_eq(&told);
 }
 
 #[test]
@@ -737,7 +767,21 @@ correlation:
     assert!(told[1]["correlation"]["not_running_in_service"].is_string());
     // A rule that lies in both is loaded once.
     let ran = explain(&folder, &["--rules", "base.yml", "base.yml", "short.jsonl"]);
-    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{}", ran.out);
+    let ran = explain(&folder, &["--rules", "brute.yml", "base.yml"]);
+    assert!(
+        ran.out.contains("alerts through correlations alone"),
+        "{}",
+        ran.out
+    );
+    // Without the rules it cannot even load.
+    let ran = explain(&folder, &["brute.yml"]);
+    assert_eq!((ran.code, &*ran.out), (Some(2), ""));
+    expect![[r#"
+        3 errors in rules; `pythia check` shows all
+        error: brute.yml: no rule to explain; `pythia check brute.yml` says why (what a correlation reads is named with --rules)
+    "#]]
+    .assert_eq(&ran.err);
 }
 
 #[test]

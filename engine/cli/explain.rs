@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use console::printing::{Output, Paint, escaped, out, out_json};
+use console::printing::{Output, Paint, err, escaped, out, out_json};
 use detect::{ExplainedView, Explainer, NotRunning, Plan, RuleIdx, view_name};
 use event::{ProcessCache, Profile};
 use serde_json::{Value, json};
-use sigma::{Attributes, Rule, SourceFile};
+use sigma::{Attributes, Rule, Severity, SourceFile};
 
 use crate::args::{Common, Explain};
 use crate::rules::Rules;
@@ -64,7 +64,9 @@ pub(crate) fn run(common: &Common, explain: &Explain) -> Result<Exit> {
     }
     if told.entries.is_empty() {
         let rule = explain.rule.display();
-        let what = format!("{rule}: no rule to explain; `pythia check {rule}` says why");
+        let what = format!(
+            "{rule}: no rule to explain; `pythia check {rule}` says why (what a correlation reads is named with --rules)"
+        );
         return Err(Failure::Usage(what).into());
     }
     told.print(common)?;
@@ -101,9 +103,15 @@ impl Loaded {
         let names = explained
             .iter()
             .map(|path| path.to_string_lossy().into_owned());
+        let rules = rules::load_only(&paths, common.options())?;
+        let errors = rules.count(Severity::Error);
+        if errors > 0 && !common.quiet {
+            let errors = config::count(errors as u64, "error");
+            err(&format!("{errors} in rules; `pythia check` shows all\n"));
+        }
         let Rules {
             files, compiled, ..
-        } = rules::load_only(&paths, common.options())?;
+        } = rules;
         Ok(Self {
             plan: Arc::new(compiled.plan),
             not_running: compiled.not_running,

@@ -47,6 +47,9 @@ impl Source<'_> {
         if let Some((plan, index)) = plan {
             let facts = plan.facts(index);
             text += &format!("  runs on {}\n", view_name(facts.view));
+            if !rule.alerts {
+                text += "  alerts through correlations alone\n";
+            }
         }
         let names = Names(&rule.detection.selections);
         let condition = names.condition(&rule.detection.condition, true);
@@ -145,6 +148,7 @@ impl Source<'_> {
             let sought = plan.sought(index);
             let plan = json!({
                 "view": view_name(facts.view),
+                "alerts": rule.alerts,
                 "witness": facts.witness,
                 "fields": fields.collect::<Vec<_>>(),
                 "found": sought.iter().map(sought_json).collect::<Vec<_>>(),

@@ -438,26 +438,18 @@ fn rewritten(matcher: &Matcher, rewrite: impl Fn(&[u8]) -> Vec<u8>) -> Option<(M
     Some((Matcher::Text(other), changed?))
 }
 
-/// Without its percent codes, `%2b` for `+`.
+/// Without its percent codes: `+` for `%2b`.
 fn decoded(text: &[u8]) -> Vec<u8> {
+    let code = |text: &[u8]| {
+        let digits = text.strip_prefix(b"%")?.get(..2)?;
+        u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
     let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let code = tail
-            .get(..2)
-            .and_then(|code| std::str::from_utf8(code).ok())
-            .filter(|_| *first == b'%')
-            .and_then(|code| u8::from_str_radix(code, 16).ok());
-        match code {
-            Some(byte) => {
-                out.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let code = code(&text[at..]);
+        out.push(code.unwrap_or(*byte));
+        at += if code.is_some() { 3 } else { 1 };
     }
     out
 }
