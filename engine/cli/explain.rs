@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use console::printing::{Output, Paint, err, escaped, out, out_json};
-use detect::{ExplainedView, Explainer, NotRunning, Plan, RuleIdx, view_name};
+use detect::{Detector, ExplainedView, Explainer, NotRunning, Plan, RuleIdx, view_name};
 use event::{ProcessCache, Profile};
 use serde_json::{Value, json};
 use sigma::{Attributes, Rule, Severity, SourceFile};
@@ -42,11 +42,15 @@ pub(crate) fn run(common: &Common, explain: &Explain) -> Result<Exit> {
     };
     let cache_bytes = config.size("process_cache.bytes");
     let plan = &loaded.plan;
+    let mut cache = captured.as_ref().map(|captured| {
+        let detector = Detector::new(Arc::clone(plan), Arc::clone(&profile));
+        captured.processes(detector, cache_bytes)
+    });
     for index in loaded.running() {
-        match &captured {
-            Some(captured) => {
+        match captured.as_ref().zip(cache.as_mut()) {
+            Some((captured, cache)) => {
                 let rule = Arc::clone(&plan.rules()[index.0 as usize]);
-                let on = OnEvent::new(rule, &profile, captured, cache_bytes)?;
+                let on = OnEvent::new(rule, &profile, captured, cache)?;
                 told.on_event(plan, index, &on);
             }
             None => told.compiled(&loaded.source(), plan, index),
@@ -187,12 +191,11 @@ impl OnEvent {
         rule: Arc<Rule>,
         profile: &Arc<Profile>,
         captured: &Captured,
-        cache_bytes: usize,
+        cache: &mut ProcessCache,
     ) -> Result<Self> {
         let mut explainer =
             Explainer::with_hints(rule, Arc::clone(profile)).map_err(Failure::Usage)?;
-        let mut cache = ProcessCache::new(cache_bytes, i64::MAX);
-        let views = captured.explain(&mut explainer, &mut cache)?;
+        let views = captured.explain(&mut explainer, cache)?;
         let seen_by = explainer.seen_by();
         Ok(Self { views, seen_by })
     }
@@ -277,12 +280,11 @@ impl Told {
         }
         self.text += "\n";
         let mut entry = about(&rule.attributes);
-        let filters = rule.filters.iter().map(|filter| &*filter.key);
         merge(
             &mut entry,
             json!({
                 "view": view, "witness": facts.witness,
-                "filters": filters.collect::<Vec<&str>>(),
+                "filters": Source::filters(rule),
                 "matches": on.matches(),
                 "seen_by": on.seen_by,
                 "views": on.views.iter().map(explained::json).collect::<Vec<_>>(),

@@ -51,7 +51,7 @@ pub(crate) fn selections(view: &ExplainedView, indent: &str, paint: Paint) -> St
     text
 }
 
-/// Every selection with every item, those that decide first.
+/// Every selection with every item, those that decide first: of a selection the items that are as it is.
 pub(crate) fn tree(view: &ExplainedView, indent: &str, verbose: bool, paint: Paint) -> String {
     let decisive = view.decisive();
     let all = || (0..).map(SelectionIdx).zip(&view.selections);
@@ -69,7 +69,9 @@ pub(crate) fn tree(view: &ExplainedView, indent: &str, verbose: bool, paint: Pai
             ""
         };
         text += &format!("{indent}{name} {}{note}\n", state(selection));
-        for item in selection.search.items() {
+        let mut items = selection.search.items();
+        items.sort_by_key(|item| item.holds != selection.holds);
+        for item in items {
             let state = if item.holds { "true " } else { "false" };
             let shown = line(view, item, item.holds);
             text += &format!("{indent}  {state} {shown}\n");

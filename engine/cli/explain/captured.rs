@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use detect::{ExplainedView, Explainer, Line, Source};
+use detect::{Detector, ExplainedView, Explainer, Line, Source};
 use event::{Origin, ProcessCache};
 
 use crate::args::Explain;
@@ -67,17 +67,23 @@ impl Captured {
         })
     }
 
-    /// The rule on the line that is explained; the process cache learns of those before.
+    /// What the lines before the one that is explained tell of processes.
+    pub(super) fn processes(&self, mut detector: Detector, bytes: usize) -> ProcessCache {
+        let mut cache = ProcessCache::new(bytes, i64::MAX);
+        for line in self.lines().take(self.at) {
+            detector.warm(&line, &mut cache);
+        }
+        cache
+    }
+
+    /// The rule on the line that is explained.
     pub(super) fn explain(
         &self,
         explainer: &mut Explainer,
         cache: &mut ProcessCache,
     ) -> Result<Vec<ExplainedView>> {
-        let mut views = Ok(Vec::new());
-        for line in self.lines().take(self.at + 1) {
-            views = explainer.explain(&line, cache);
-        }
-        views.map_err(|fault| {
+        let line = self.line(self.at);
+        explainer.explain(&line, cache).map_err(|fault| {
             let (name, line) = (&self.name, self.at + 1);
             Failure::Usage(format!("{name}:{line}: no event: {}", fault.code())).into()
         })
@@ -85,16 +91,20 @@ impl Captured {
 
     /// All lines.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        (1..).zip(&self.lines).map(|(line, bytes)| Line {
-            bytes,
+        (0..self.lines.len()).map(|at| self.line(at))
+    }
+
+    fn line(&self, at: usize) -> Line<'_> {
+        Line {
+            bytes: &self.lines[at],
             origin: Origin {
                 host: self.host.as_deref().map(str::as_bytes),
                 scope: Some(b"explain"),
             },
             source: Source::File {
                 file: &self.name,
-                line,
+                line: at as u64 + 1,
             },
-        })
+        }
     }
 }

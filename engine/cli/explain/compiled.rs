@@ -133,12 +133,9 @@ impl Source<'_> {
                 "search": self.search_json(&selection.search),
             })
         });
-        let filters = rule.filters.iter().map(
-            |filter| json!({ "filter": &*filter.key, "condition": names.json(&filter.condition) }),
-        );
         let mut entry = json!({
             "condition": names.json(&rule.detection.condition),
-            "filters": filters.collect::<Vec<_>>(),
+            "filters": Self::filters(rule),
             "selections": selections.collect::<Vec<_>>(),
         });
         if let Some((plan, index)) = plan {
@@ -156,6 +153,15 @@ impl Source<'_> {
             super::merge(&mut entry, plan);
         }
         entry
+    }
+
+    /// Those that apply to a rule.
+    pub(super) fn filters(rule: &Rule) -> Vec<Value> {
+        let names = Names(&rule.detection.selections);
+        let filters = rule.filters.iter().map(
+            |filter| json!({ "filter": &*filter.key, "condition": names.json(&filter.condition) }),
+        );
+        filters.collect()
     }
 
     fn search_json(&self, search: &Search) -> Value {
