@@ -812,3 +812,21 @@ fn nothing_of_an_event_or_a_rule_steers_the_terminal() {
         );
     }
 }
+
+#[test]
+fn the_lines_before_tell_every_rule_who_the_parent_is() {
+    let folder = Folder::new();
+    let parent = r#"{"ID":"1700000000.023:1","SYSCALL":{"success":"yes","pid":900,"exe":"/usr/bin/bash","PID":{"EVENT_ID":"1700000000.023:1"}},"EXECVE":{"ARGV":["bash","/opt/job.sh"]}}"#;
+    let child = r#"{"ID":"1700000000.123:2","SYSCALL":{"success":"yes","pid":901,"ppid":900,"exe":"/usr/bin/perl","PPID":{"EVENT_ID":"1700000000.023:1"}},"EXECVE":{"ARGV":["perl"]}}"#;
+    folder.write("e.jsonl", format!("{parent}\n\n{child}\n{parent}\n"));
+    for name in ["a", "b"] {
+        folder.write(
+            &format!("{name}.yml"),
+            format!("title: {name}\nlogsource: {{product: linux, category: process_creation}}\ndetection: {{a: {{ParentCommandLine: 'bash /opt/job.sh'}}, condition: a}}\n"),
+        );
+    }
+    let told = json(&folder, &[".", "e.jsonl:3"]);
+    assert_eq!([&told[0]["matches"], &told[1]["matches"]], [true, true]);
+    let told = json(&folder, &[".", "e.jsonl"]);
+    assert_eq!([&told[0]["matches"], &told[1]["matches"]], [false, false]);
+}
