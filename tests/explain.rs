@@ -552,6 +552,37 @@ fn what_is_in_the_way_is_as_much_as_the_distance_says() {
 }
 
 #[test]
+fn a_rule_of_auditd_that_asks_two_records_at_once_is_told_so() {
+    let folder = Folder::new();
+    folder.write(
+        "a.yml",
+        "title: A
+logsource: {product: linux, service: auditd}
+detection:
+  a: {type: EXECVE, a0: perl, name|startswith: /tmp/}
+  condition: a
+",
+    );
+    folder.write("e.jsonl", exec(r#""perl","/tmp/x""#));
+    check(
+        &explain(&folder, &["--why-not", "a.yml", "e.jsonl"]),
+        0,
+        &expect![[r#"
+            A
+              a.yml:1
+              does not match
+
+              auditd EXECVE: does not match, 1 item away
+                a (line 4): name: it is missing, wanted startswith '/tmp/'
+                  hint: records of type PATH carry this field; a rule of auditd is judged on one record at a time
+                  hint: the field ARGV of this view has it: '/tmp/x'
+
+              and 1 view further away
+        "#]],
+    );
+}
+
+#[test]
 fn why_not_of_a_rule_that_matches_says_so_and_ends_with_1() {
     let folder = Folder::new();
     folder.write(

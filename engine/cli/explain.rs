@@ -294,7 +294,12 @@ impl Told {
     }
 
     fn views(&mut self, views: &[ExplainedView]) {
-        for view in views.iter().take(VIEWS_MAX) {
+        // What is further away is of no use to somebody who asks what is in the way.
+        let is_near = |view: &&ExplainedView| {
+            !self.why_not || self.verbose || view.distance == views[0].distance
+        };
+        let near = views.iter().filter(is_near).count().min(VIEWS_MAX);
+        for view in &views[..near] {
             let verdict = match (view.holds, view.distance) {
                 (true, _) => "matches".to_owned(),
                 (false, items) => format!(
@@ -309,8 +314,8 @@ impl Told {
                 explained::tree(view, "    ", self.verbose, self.paint)
             };
         }
-        if views.len() > VIEWS_MAX {
-            let more = config::count((views.len() - VIEWS_MAX) as u64, "view");
+        if views.len() > near {
+            let more = config::count((views.len() - near) as u64, "view");
             self.text += &format!("\n  and {more} further away\n");
         }
     }

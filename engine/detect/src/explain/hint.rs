@@ -1,9 +1,9 @@
 //! Hints: the usual traps behind a value that is not met. Takes an item that keeps a rule from matching, with the whole
 //! event decoded; tries what nearly is what the rule asks for, and looks where else it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Event, Fields, Slot, View, ViewKind, known_fields};
+use event::{Event, Fields, KnownField, Slot, View, ViewKind, known_fields};
 use sigma::{Field, Item, Matcher, Part, Pattern, Place, Regex, Search, did_you_mean};
 
 use super::{ExplainedItem, ExplainedView};
@@ -20,6 +20,8 @@ use crate::witness::of_regex;
 const HINTS_MAX: usize = 3;
 /// Values of an item that are tried: a list of thousands of names is not compared with everything.
 const MATCHERS_MAX: usize = 256;
+/// Types of records that a hint names.
+const RECORDS_MAX: usize = 4;
 /// Shorter texts stand in too many places to say anything.
 const TEXT_MIN: usize = 3;
 
@@ -37,6 +39,11 @@ pub enum Hint {
     Missing {
         /// What is known of the field.
         note: &'static str,
+    },
+    /// Records of other types carry the field.
+    OtherRecord {
+        /// Their types.
+        records: String,
     },
     /// The value would be met but for the case of its letters.
     Case {
@@ -98,6 +105,7 @@ impl Hint {
         match self {
             Self::Unfed { .. } => "unfed",
             Self::Missing { .. } => "missing",
+            Self::OtherRecord { .. } => "other_record",
             Self::Case { .. } => "case",
             Self::LeadingPath { .. } => "leading_path",
             Self::PercentCode { .. } => "percent_code",
@@ -121,6 +129,10 @@ impl std::fmt::Display for Hint {
             }
             Self::Missing { note: "" } => write!(f, "the event has no such field"),
             Self::Missing { note } => write!(f, "the event has no such field ({note})"),
+            Self::OtherRecord { records } => write!(
+                f,
+                "records of type {records} carry this field; a rule of auditd is judged on one record at a time"
+            ),
             Self::Case { value, cure } => write!(
                 f,
                 "only the case of letters differs from '{value}'; {cure} takes either"
@@ -238,9 +250,7 @@ impl Missed<'_, '_> {
                     return hints;
                 }
             } else if explained.seen.is_empty() {
-                let field = known.iter().find(|field| *field.name == **name);
-                let note = field.map_or("", |field| field.note);
-                hints.push(Hint::Missing { note });
+                hints.push(self.missing(name, &known));
             }
         }
         let own = self.walk.names.slot(&self.item.field);
@@ -256,6 +266,30 @@ impl Missed<'_, '_> {
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
         }
         hints
+    }
+
+    /// Why the field may be missing.
+    fn missing(&self, name: &str, known: &[KnownField]) -> Hint {
+        let subject = &self.walk.subject;
+        let fields = || known.iter().filter(|field| field.name == name);
+        // `PATH[1]` is one of PATH.
+        let record = subject.source.path(subject.node).unwrap_or_default();
+        let record = record.split('[').next().unwrap_or_default();
+        let types: BTreeSet<&str> = fields().flat_map(|field| field.records).copied().collect();
+        if subject.kind == ViewKind::Record && !types.is_empty() && !types.contains(record) {
+            let shown: Vec<&str> = types.iter().copied().take(RECORDS_MAX).collect();
+            let more = if types.len() > RECORDS_MAX {
+                " and others"
+            } else {
+                ""
+            };
+            let records = shown.join(", ") + more;
+            return Hint::OtherRecord { records };
+        }
+        let note = fields().find(|field| !field.note.is_empty());
+        Hint::Missing {
+            note: note.map_or("", |field| field.note),
+        }
     }
 
     /// A value of the field that something close to the matcher meets.
