@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use detect::{Alert, Detector, Line, Plan, Source};
+use detect::{Alert, CorrelationLimits, Correlator, Detector, Line, Options, Plan, Source};
 use event::{Origin, ProcessCache, Profile};
 use expect_test::expect_file;
 use serde_json::Value;
-use sigma::{Case, Expect, Fixture, Rule, SourceFile};
+use sigma::{
+    Attributes, Case, Correlation, CorrelationSource, Expect, Fixture, Rule, SourceFile,
+    SourceTarget,
+};
 
 use crate::cli;
 
@@ -70,32 +73,75 @@ pub(crate) fn starter_rules() -> Vec<(PathBuf, Rule)> {
     let paths = yaml_files(&folder).into_iter().filter(|p| !is_fixture(p));
     let load = |path: PathBuf| {
         let mut loaded = sigma::load(&[source(&path)]);
+/// The starter rules and correlations, as one load gives them.
+struct Pack {
+    rules: Vec<Rule>,
+    correlations: Vec<Correlation>,
+}
+
+impl Pack {
+    /// All of them, each in a file of its own, without a remark.
+    fn load() -> Self {
+        let paths = yaml_files(&root().join("rules"));
+        let paths = paths.iter().filter(|p| !is_fixture(p));
+        let files: Vec<SourceFile> = paths.map(|path| source(path)).collect();
+        let loaded = sigma::load(&files);
         assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
-        assert_eq!(loaded.rules.len(), 1, "one rule in {}", path.display());
-        let below = path.strip_prefix(&folder).expect("below rules/").to_owned();
-        (below, loaded.rules.remove(0))
-    };
-    paths.map(load).collect()
+        let pack = Self {
+            rules: loaded.rules,
+            correlations: loaded.correlations,
+        };
+        let named: BTreeSet<PathBuf> = pack.all().into_iter().map(|(path, _)| path).collect();
+        let all = pack.rules.len() + pack.correlations.len();
+        assert_eq!((named.len(), all), (files.len(), files.len()));
+        pack
+    }
+
+    /// Path below `rules/` and attributes of each rule and each correlation.
+    fn all(&self) -> Vec<(PathBuf, &Attributes)> {
+        let rules = self.rules.iter().map(|rule| &rule.attributes);
+        let correlations = self.correlations.iter().map(|one| &one.attributes);
+        let all = rules.chain(correlations);
+        all.map(|attributes| (below(attributes), attributes))
+            .collect()
+    }
+
+    /// A detector of these, all of which must run.
+    fn detector(&self) -> Detector {
+        let (rules, correlations) = (self.rules.clone(), self.correlations.clone());
+        let compiled = Plan::compile_all(rules, correlations, Options::ALL);
+        let rules = compiled.not_running.iter();
+        let rules = rules.map(|n| format!("{}: {}", n.rule.attributes.title, n.reason));
+        let correlations = compiled.correlations_not_running.iter();
+        let correlations =
+            correlations.map(|(one, reason)| format!("{}: {reason}", one.attributes.title));
+        let reasons: Vec<String> = rules.chain(correlations).collect();
+        assert_eq!(reasons, Vec::<String>::new());
+        assert!(
+            compiled.diagnostics.is_empty(),
+            "{:#?}",
+            compiled.diagnostics
+        );
+        Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel()))
+    }
 }
 
-/// A detector of these rules, all of which must run.
-fn detector(rules: Vec<Rule>) -> Detector {
-    let compiled = Plan::compile(rules);
-    let reasons = compiled
-        .not_running
-        .iter()
-        .map(|n| format!("{}: {}", n.rule.attributes.title, n.reason));
-    assert_eq!(reasons.collect::<Vec<_>>(), Vec::<String>::new());
-    assert!(
-        compiled.diagnostics.is_empty(),
-        "{:#?}",
-        compiled.diagnostics
-    );
-    Detector::new(Arc::new(compiled.plan), Arc::new(Profile::laurel()))
+/// Its file's path below `rules/`.
+fn below(attributes: &Attributes) -> PathBuf {
+    let path = Path::new(&*attributes.place.file);
+    let folder = root().join("rules");
+    path.strip_prefix(folder).expect("below rules/").to_owned()
 }
 
-/// The alerts of some lines of one host, in order, each with the number of its line from 0.
-fn alerts(detector: &mut Detector, lines: &[u8], host: Option<&str>) -> Vec<(usize, Alert)> {
+/// The alerts of some lines of one host, in order, each with the number of its line from 0; those of correlations stand
+/// behind the last line, without a number.
+fn alerts(
+    detector: &mut Detector,
+    lines: &[u8],
+    host: Option<&str>,
+) -> Vec<(Option<usize>, Alert)> {
+    let correlations = Arc::clone(detector.plan().correlations());
+    let mut correlator = Correlator::new(correlations, CorrelationLimits::USUAL);
     let mut cache = ProcessCache::new(256 << 20, 24 * 3_600_000);
     let mut found = Vec::new();
     let lines = lines.split(|b| *b == b'\n').enumerate();
@@ -115,8 +161,17 @@ fn alerts(detector: &mut Detector, lines: &[u8], host: Option<&str>) -> Vec<(usi
         detector
             .run(&line, &mut cache, &mut alerts)
             .unwrap_or_else(|fault| panic!("line {number}: {}", fault.code()));
-        found.extend(alerts.into_iter().map(|alert| (number, alert)));
+        correlator.observe(detector.hits());
+        found.extend(alerts.into_iter().map(|alert| (Some(number), alert)));
     }
+    let mut fired = Vec::new();
+    correlator.finish(&mut fired);
+    let plan = detector.plan();
+    found.extend(
+        fired
+            .iter()
+            .map(|fired| (None, plan.correlation_alert(fired))),
+    );
     found
 }
 
@@ -134,24 +189,32 @@ fn every_case_of_every_starter_rule_holds() {
     let ran = cli::run(&["test", "--require-fixtures", "--output", "json", "rules"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
     let report: Value = serde_json::from_str(&ran.out).expect("one document");
-    let rules = starter_rules().len() as u64;
+    let files = Pack::load().all().len() as u64;
     assert!(
-        report["totals"]["cases"].as_u64() > Some(2 * rules),
+        report["totals"]["cases"].as_u64() > Some(2 * files),
         "{report}"
     );
 }
 
 #[test]
 fn every_starter_rule_has_an_alert_and_a_near_miss() {
-    for (path, _) in starter_rules() {
-        let path = root().join("rules").join(path).with_extension("test.yml");
+    let pack = Pack::load();
+    let correlations: BTreeSet<PathBuf> = pack
+        .correlations
+        .iter()
+        .map(|one| below(&one.attributes))
+        .collect();
+    for (below, _) in pack.all() {
+        let path = root().join("rules").join(&below).with_extension("test.yml");
         let fixture = Fixture::read(&source(&path));
         let silent = |case: &&Case| case.expect == Expect::Silent;
         let near_misses = fixture.cases.iter().filter(silent).count();
         let alerts = fixture.cases.len() - near_misses;
+        // Too few or too late, another group, another order.
+        let least = if correlations.contains(&below) { 3 } else { 1 };
         let at = path.display();
         assert!(
-            near_misses > 0 && alerts > 0,
+            near_misses >= least && alerts > 0,
             "{at}: {alerts} alert, {near_misses} silent"
         );
     }
@@ -160,9 +223,9 @@ fn every_starter_rule_has_an_alert_and_a_near_miss() {
 #[test]
 fn every_starter_rule_tells_an_analyst_what_it_is() {
     let mut ids = BTreeMap::new();
-    for (path, rule) in starter_rules() {
+    for (path, attributes) in Pack::load().all() {
         let at = path.display();
-        let id = rule.attributes.id.as_deref().expect("an id");
+        let id = attributes.id.as_deref().expect("an id");
         let is_v4 =
             id.len() == 36 && id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]);
         assert!(is_v4, "{at}: {id} is no version 4 UUID");
@@ -172,56 +235,91 @@ fn every_starter_rule_tells_an_analyst_what_it_is() {
             "{at}: {id} twice"
         );
         assert!(
-            rule.attributes.level.is_some() && rule.attributes.status.is_some(),
+            attributes.level.is_some() && attributes.status.is_some(),
             "{at}: level and status"
         );
         assert!(
-            rule.attributes.author.is_some() && rule.attributes.date.is_some(),
+            attributes.author.is_some() && attributes.date.is_some(),
             "{at}: author and date"
         );
+        let description = attributes.description.as_ref();
         assert!(
-            rule.attributes.description.is_some_and(|d| d.len() > 60),
+            description.is_some_and(|d| d.len() > 60),
             "{at}: description"
         );
-        assert!(!rule.attributes.references.is_empty(), "{at}: references");
+        assert!(!attributes.references.is_empty(), "{at}: references");
         assert!(
-            !rule.attributes.falsepositives.is_empty(),
+            !attributes.falsepositives.is_empty(),
             "{at}: falsepositives"
         );
         let technique = |tag: &String| tag.starts_with("attack.t1");
         assert!(
-            rule.attributes.tags.iter().any(technique),
+            attributes.tags.iter().any(technique),
             "{at}: an ATT&CK technique"
         );
         assert!(
-            rule.attributes.tags.iter().any(|t| !technique(t)),
+            attributes.tags.iter().any(|t| !technique(t)),
             "{at}: an ATT&CK tactic"
         );
     }
 }
 
-/// Alerts of each starter rule on recorded events, and the number of events with any.
-fn alerts_by_rule(rules: &[(PathBuf, Rule)], lines: &[u8]) -> (BTreeMap<String, usize>, usize) {
-    let mut detector = detector(rules.iter().map(|(_, rule)| rule.clone()).collect());
-    let mut counts = BTreeMap::new();
-    let mut events = BTreeSet::new();
-    for (number, alert) in alerts(&mut detector, lines, None) {
-        *counts.entry(alert.rule_key().to_owned()).or_default() += 1;
-        events.insert(number);
+#[test]
+fn starter_correlations_run_in_the_service() {
+    let compiled = cli::run(&["check", "--rules", "rules", "--output", "json"]);
+    let report: Value = serde_json::from_str(&compiled.out).expect("one document");
+    let correlations = report["correlations"].as_array().expect("a list");
+    assert!(correlations.len() >= 8, "{correlations:#?}");
+    let idle = correlations.iter().filter(|one| one["running"] != true);
+    assert_eq!(idle.collect::<Vec<_>>(), Vec::<&Value>::new());
+    // The service leaves out what is not grouped by host.
+    for one in Pack::load().correlations {
+        let by_host = one.group_by.iter().any(|field| &**field == "host");
+        assert!(by_host, "{}", one.attributes.title);
     }
-    (counts, events.len())
 }
 
-fn entries(rules: &[(PathBuf, Rule)], counts: &BTreeMap<String, usize>) -> Vec<Entry> {
-    let entry = |(below, rule): &(PathBuf, Rule)| {
-        let below = below.to_string_lossy().replace('\\', "/");
-        let alerts = counts
-            .get(rule.attributes.key())
-            .copied()
-            .unwrap_or_default();
-        Entry::new(&below, rule, alerts)
+/// Alerts by key of their rule or correlation, and the number of events with any. The alert of a correlation counts as
+/// an event more.
+fn alerts_by_rule(pack: &Pack, lines: &[u8]) -> (BTreeMap<String, usize>, usize) {
+    let mut detector = pack.detector();
+    let mut counts = BTreeMap::new();
+    let mut events = BTreeSet::new();
+    let mut of_correlations = 0;
+    for (number, alert) in alerts(&mut detector, lines, Some("recorded")) {
+        *counts.entry(alert.rule_key().to_owned()).or_default() += 1;
+        match number {
+            Some(number) => {
+                events.insert(number);
+            }
+            None => of_correlations += 1,
+        }
+    }
+    (counts, events.len() + of_correlations)
+}
+
+fn entries(pack: &Pack, counts: &BTreeMap<String, usize>) -> Vec<Entry> {
+    let alerts = |attributes: &Attributes| {
+        let count = counts.get(attributes.key()).copied();
+        count.unwrap_or_default()
     };
-    rules.iter().map(entry).collect()
+    let path = |attributes: &Attributes| below(attributes).to_string_lossy().replace('\\', "/");
+    let rules = pack.rules.iter().map(|rule| {
+        let of = &rule.attributes;
+        Entry::new(&path(of), rule, alerts(of))
+    });
+    let correlations = pack.correlations.iter().map(|one| {
+        let of = &one.attributes;
+        let read = |source: &CorrelationSource| match source.target {
+            SourceTarget::Rule(rule) => path(&pack.rules[rule].attributes),
+            SourceTarget::Correlation(inner) => path(&pack.correlations[inner].attributes),
+        };
+        let reads = one.sources.iter().map(read).collect();
+        Entry::of_correlation(&path(of), one, reads, alerts(of))
+    });
+    let mut all: Vec<Entry> = rules.chain(correlations).collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
 }
 
 fn count_lines(lines: &[u8]) -> usize {
@@ -231,22 +329,22 @@ fn count_lines(lines: &[u8]) -> usize {
 
 #[test]
 fn the_index_of_the_starter_rules_is_fresh() {
-    let rules = starter_rules();
+    let pack = Pack::load();
     let fleet = read_lines(&root().join("tests/data/fleet.jsonl.zst"));
-    let (counts, events) = alerts_by_rule(&rules, &fleet);
-    let page = index::page(&entries(&rules, &counts), count_lines(&fleet), events);
+    let (counts, events) = alerts_by_rule(&pack, &fleet);
+    let page = index::page(&entries(&pack, &counts), count_lines(&fleet), events);
     expect_file![root().join("rules/INDEX.md")].assert_eq(&page);
 }
 
 #[test]
 fn tags_of_starter_rules_agree_with_attack() {
-    let faults = index::faults(&entries(&starter_rules(), &BTreeMap::new()));
+    let faults = index::faults(&entries(&Pack::load(), &BTreeMap::new()));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn starter_rules_are_quiet_on_a_busy_host() {
-    let rules = starter_rules();
+    let pack = Pack::load();
     let short = root().join("tests/data/fleet.jsonl.zst");
     let long = shared().join("data/laurel/live-a.jsonl.zst");
     let mut recordings = vec![(short, EVENTS_WITH_ALERTS_PERCENT_MAX_SHORT)];
@@ -257,18 +355,18 @@ fn starter_rules_are_quiet_on_a_busy_host() {
     for (recording, percent_max) in recordings {
         let at = recording.display();
         let lines = read_lines(&recording);
-        let (counts, events) = alerts_by_rule(&rules, &lines);
+        let (counts, events) = alerts_by_rule(&pack, &lines);
         assert!(
             counts.len() >= 10,
             "{at}: the recorded attacks are seen: {counts:#?}"
         );
+        let of_correlations = pack.correlations.iter();
+        let seen = of_correlations.filter(|one| counts.contains_key(one.attributes.key()));
+        assert!(seen.count() > 0, "{at}: correlations see them too");
         let events_max = count_lines(&lines) * percent_max / 100;
         assert!(events <= events_max, "{at}: alerts on {events} events");
-        for (below, rule) in &rules {
-            let count = counts
-                .get(rule.attributes.key())
-                .copied()
-                .unwrap_or_default();
+        for (below, attributes) in pack.all() {
+            let count = counts.get(attributes.key()).copied().unwrap_or_default();
             let path = below.to_string_lossy();
             let is_justified = index::JUSTIFIED.iter().any(|(of, _)| *of == path);
             assert!(
@@ -308,6 +406,10 @@ fn the_engine_finds_what_a_slow_check_finds() {
         .collect();
     let mut rules = sigma::load(&files).rules;
     rules.retain(|rule| rule.logsource.product.as_deref() == Some("linux"));
+    // It knows no correlations: what only feeds them is matched like any other.
+    for rule in &mut rules {
+        rule.alerts = true;
+    }
     let plan = Arc::new(Plan::compile(rules).plan);
     let mut detector = Detector::new(plan, Arc::new(Profile::laurel()));
 
@@ -318,7 +420,7 @@ fn the_engine_finds_what_a_slow_check_finds() {
             engine
                 .entry(alert.rule_key().to_owned())
                 .or_default()
-                .push(number);
+                .extend(number);
         }
         assert_eq!(engine, slow_check(&folders, &data), "{name}");
     }

@@ -1040,7 +1040,9 @@ def load_rules(paths, only_linux):
         for file in (f for f in files if not f.name.endswith(".test.yml")):
             try:
                 for document in yaml.load_all(file.read_text(encoding="utf-8"), RuleLoader):
-                    if not document or (only_linux and document.get("logsource", {}).get("product") != "linux"):
+                    if not document or "correlation" in document or "filter" in document:
+                        continue
+                    if only_linux and document.get("logsource", {}).get("product") != "linux":
                         continue
                     rules.append(Rule(file, document))
             except (ValueError, KeyError, Unsupported, yaml.YAMLError, re.error) as fault:

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use sigma::{Level, Rule};
+use sigma::{
+    Attributes, BoundOperator, Correlation, CorrelationCondition, CorrelationKind, Level, Rule,
+};
 
 /// More alerts of one rule than this on recorded events need a word of justification in [`JUSTIFIED`].
 pub(super) const ALERTS_PER_RULE_MAX: usize = 50;
@@ -31,10 +33,10 @@ const TACTICS: [(&str, &str); 12] = [
 /// What the index tells of a rule.
 pub(super) struct Entry {
     /// Below `rules/`, with `/`.
-    path: String,
+    pub(super) path: String,
     title: String,
     level: Level,
-    /// Category or service of the log source.
+    /// Category or service of the log source; `correlation`.
     view: String,
     /// Which audit rules or settings it lives on.
     needs: String,
@@ -44,7 +46,24 @@ pub(super) struct Entry {
     techniques: Vec<String>,
     /// Alerts on the recorded host.
     alerts: usize,
+    /// Whether it alerts by itself.
+    speaks: bool,
+    /// What a correlation joins.
+    joins: Option<Joins>,
 }
+
+struct Joins {
+    kind: &'static str,
+    group: String,
+    timespan: String,
+    /// `10 events`.
+    fires_at: String,
+    /// Paths below `rules/`.
+    reads: Vec<String>,
+}
+
+/// The log source of correlations, in tables.
+const CORRELATION: &str = "correlation";
 
 impl Entry {
     pub(super) fn new(path: &str, rule: &Rule, alerts: usize) -> Self {
@@ -55,28 +74,104 @@ impl Entry {
             standard_needs(view)
                 .unwrap_or_else(|| panic!("{path}: `definition` says what {view} needs"))
         });
-        let tags = rule
-            .attributes
-            .tags
-            .iter()
-            .filter_map(|t| t.strip_prefix("attack."));
+        Self {
+            view: view.to_owned(),
+            needs: needs.to_owned(),
+            speaks: rule.alerts,
+            ..Self::of(path, &rule.attributes, alerts)
+        }
+    }
+
+    /// A correlation that reads the documents at these paths.
+    pub(super) fn of_correlation(
+        path: &str,
+        one: &Correlation,
+        reads: Vec<String>,
+        alerts: usize,
+    ) -> Self {
+        let group: Vec<&str> = one.group_by.iter().map(|field| &**field).collect();
+        let joins = Joins {
+            kind: kind(&one.kind),
+            group: group.join(", "),
+            timespan: timespan(one.timespan_ms),
+            fires_at: fires_at(one),
+            reads,
+        };
+        Self {
+            speaks: one.alerts,
+            joins: Some(joins),
+            ..Self::of(path, &one.attributes, alerts)
+        }
+    }
+
+    fn of(path: &str, attributes: &Attributes, alerts: usize) -> Self {
+        let tags = attributes.tags.iter();
+        let tags = tags.filter_map(|t| t.strip_prefix("attack."));
         let (techniques, tactics): (Vec<&str>, Vec<&str>) =
             tags.partition(|tag| tag.starts_with("t1"));
         Self {
             path: path.to_owned(),
-            title: rule.attributes.title.clone(),
-            level: rule.attributes.level.expect("a level"),
-            view: view.to_owned(),
-            needs: needs.to_owned(),
+            title: attributes.title.clone(),
+            level: attributes.level.expect("a level"),
+            view: CORRELATION.to_owned(),
+            needs: String::new(),
             tactics: tactics.into_iter().map(str::to_owned).collect(),
             techniques: techniques.into_iter().map(str::to_uppercase).collect(),
             alerts,
+            speaks: true,
+            joins: None,
+        }
+    }
+
+    /// How many alerts, or a stroke where there can be none.
+    fn shown_alerts(&self) -> String {
+        if self.speaks {
+            self.alerts.to_string()
+        } else {
+            "-".to_owned()
         }
     }
 
     fn link(&self) -> String {
         format!("[{}]({})", self.title, self.path)
     }
+}
+
+fn kind(kind: &CorrelationKind) -> &'static str {
+    match kind {
+        CorrelationKind::EventCount => "event_count",
+        CorrelationKind::ValueCount(_) => "value_count",
+        CorrelationKind::ValueSum(_) => "value_sum",
+        CorrelationKind::ValueAvg(_) => "value_avg",
+        CorrelationKind::ValuePercentile(..) => "value_percentile",
+        CorrelationKind::Temporal => "temporal",
+        CorrelationKind::TemporalOrdered => "temporal_ordered",
+    }
+}
+
+fn timespan(ms: i64) -> String {
+    match ms / 1000 {
+        seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+fn fires_at(one: &Correlation) -> String {
+    let CorrelationCondition::Bounds(bounds) = &one.condition else {
+        return "all".to_owned();
+    };
+    let bound = |bound: &sigma::Bound| match bound.operator {
+        BoundOperator::Gte => bound.number.to_string(),
+        operator => panic!("{}: {operator:?}", one.attributes.title),
+    };
+    let bounds: Vec<String> = bounds.iter().map(bound).collect();
+    let what = match &one.kind {
+        CorrelationKind::ValueCount(fields) => format!("different {}", fields.join(", ")),
+        CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => "of them".to_owned(),
+        _ => "events".to_owned(),
+    };
+    format!("{} {what}", bounds.join(", "))
 }
 
 fn standard_needs(view: &str) -> Option<&'static str> {
@@ -124,16 +219,20 @@ pub(super) fn page(entries: &[Entry], events: usize, events_with_alerts: usize) 
     );
     let alerts: usize = entries.iter().map(|e| e.alerts).sum();
     let techniques: BTreeSet<&String> = entries.iter().flat_map(|e| &e.techniques).collect();
+    let correlations = entries.iter().filter(|e| e.joins.is_some()).count();
+    let feeding = entries.iter().filter(|e| !e.speaks).count();
     writeln!(
         page,
-        "{} rules name {} techniques of MITRE ATT&CK. A rule stands under each of its tactics. Alerts are those on `tests/data/fleet.jsonl.zst`, the \
-         record of a busy host with staged attacks: {alerts} alerts on {events_with_alerts} of {events} events.\n",
-        entries.len(),
+        "{} rules, of which {feeding} only feed correlations, and {correlations} correlations name {} techniques of MITRE ATT&CK. Each stands under each of \
+         its tactics. Alerts are those on `tests/data/fleet.jsonl.zst`, the record of a busy host with staged attacks: {alerts} alerts on \
+         {events_with_alerts} of {events} events, each alert of a correlation counted as an event.\n",
+        entries.len() - correlations,
         techniques.len(),
     )
     .expect("a string takes text");
     page += &coverage(entries, &table);
     page += &log_sources(entries);
+    page += &joined(entries);
     for (tag, name) in TACTICS {
         write!(page, "\n## {name}\n\n").expect("a string takes text");
         page += "| technique | rule | level | log source | alerts |\n|---|---|---|---|---|\n";
@@ -154,13 +253,13 @@ pub(super) fn page(entries: &[Entry], events: usize, events_with_alerts: usize) 
                 entry.link(),
                 level(entry.level),
                 entry.view,
-                entry.alerts
+                entry.shown_alerts()
             )
             .expect("a string takes text");
         }
     }
     page += "\n## Rules that need more than their log source's audit rules\n\n| rule | needs |\n|---|---|\n";
-    for entry in entries {
+    for entry in entries.iter().filter(|e| e.joins.is_none()) {
         if standard_needs(&entry.view) != Some(entry.needs.as_str()) {
             writeln!(page, "| {} | {} |", entry.link(), entry.needs).expect("a string takes text");
         }
@@ -181,7 +280,7 @@ pub(super) fn page(entries: &[Entry], events: usize, events_with_alerts: usize) 
 
 fn coverage(entries: &[Entry], table: &Table) -> String {
     let mut text = String::from(
-        "## Coverage\n\n| tactic | rules | techniques | high | medium | low | alerts |\n|---|---|---|---|---|---|---|\n",
+        "## Coverage\n\n| tactic | rules | correlations | techniques | high | medium | low | alerts |\n|---|---|---|---|---|---|---|---|\n",
     );
     for (tag, name) in TACTICS {
         let of: Vec<&Entry> = entries
@@ -201,10 +300,15 @@ fn coverage(entries: &[Entry], table: &Table) -> String {
 }
 
 fn row(name: &str, of: &[&Entry], techniques: usize) -> String {
-    let count = |wanted: &[Level]| of.iter().filter(|e| wanted.contains(&e.level)).count();
+    let correlations = of.iter().filter(|e| e.joins.is_some()).count();
+    let count = |wanted: &[Level]| {
+        of.iter()
+            .filter(|e| e.speaks && wanted.contains(&e.level))
+            .count()
+    };
     format!(
-        "| {name} | {} | {techniques} | {} | {} | {} | {} |\n",
-        of.len(),
+        "| {name} | {} | {correlations} | {techniques} | {} | {} | {} | {} |\n",
+        of.len() - correlations,
         count(&[Level::High, Level::Critical]),
         count(&[Level::Medium]),
         count(&[Level::Low, Level::Informational]),
@@ -219,8 +323,42 @@ fn log_sources(entries: &[Entry]) -> String {
     }
     let mut text = String::from("\n| log source | rules | needs |\n|---|---|---|\n");
     for (view, count) in counts {
-        let needs = standard_needs(view).unwrap_or("see below");
+        let otherwise = match view {
+            CORRELATION => "what its rules need",
+            _ => "see below",
+        };
+        let needs = standard_needs(view).unwrap_or(otherwise);
         writeln!(text, "| {view} | {count} | {needs} |").expect("a string takes text");
+    }
+    text
+}
+
+/// What joins the matches of rules. Which tactics they cover stands with those.
+fn joined(entries: &[Entry]) -> String {
+    let mut text = String::from(
+        "\n## Correlations\n\nAll run in `pythia run` as in `pythia scan`, since all are grouped by `host`. A rule that only feeds them has `-` for its alerts.\n\n\
+         | correlation | level | type | fires at | within | group | reads | alerts |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for entry in entries {
+        let Some(joins) = &entry.joins else { continue };
+        let titled = |path: &String| {
+            let read = entries.iter().find(|e| e.path == *path);
+            read.map_or_else(|| path.clone(), Entry::link)
+        };
+        let reads: Vec<String> = joins.reads.iter().map(titled).collect();
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            entry.link(),
+            level(entry.level),
+            joins.kind,
+            joins.fires_at,
+            joins.timespan,
+            joins.group,
+            reads.join("; "),
+            entry.shown_alerts()
+        )
+        .expect("a string takes text");
     }
     text
 }
