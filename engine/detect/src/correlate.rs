@@ -35,10 +35,10 @@ pub struct CorrelationIdx(pub u32);
 #[derive(Debug, Default)]
 pub struct Correlations {
     all: Vec<Compiled>,
-    /// By rule: which correlations read it, as which of their sources.
-    feeds: HashMap<RuleIdx, Vec<Feed>>,
-    /// By rule: the fields that these and all around them ask for.
-    fields: HashMap<RuleIdx, Vec<Arc<str>>>,
+    /// By number of the rule: which correlations read it, as which of their sources.
+    feeds: Vec<Vec<Feed>>,
+    /// By number of the rule: the fields that these and all around them ask for.
+    fields: Vec<Vec<Arc<str>>>,
 }
 
 /// A correlation that reads something, and as which of its sources.
@@ -57,7 +57,7 @@ struct Compiled {
     /// The same for the same correlation of the same rules, in whatever plan.
     identity: String,
     /// How many correlations lie below it, at most: those are decided first.
-    depth: u16,
+    depth: u32,
     /// The correlations that read this one.
     feeds: Vec<Feed>,
 }
@@ -173,73 +173,171 @@ pub struct CorrelationCounts {
     pub fired: u64,
 }
 
-impl Correlations {
-    /// Compiles correlations, of which each stands behind those it reads; `running` tells the number of a loaded
-    /// rule in the plan, `version` its key and text. Gives those that cannot run as well, with the reason.
-    pub fn compile(
-        correlations: Vec<Correlation>,
+/// Correlations on their way into a plan, of which each stands behind those that it reads.
+#[derive(Debug)]
+pub(crate) struct Drafts {
+    all: Vec<Draft>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    correlation: Correlation,
+    measure: MeasureRule,
+    text: RuleText,
+    /// Why it cannot run, whatever else does.
+    fault: Option<String>,
+}
+
+/// Of what nobody hears: it only feeds correlations, and none of them runs.
+pub(crate) const USELESS: &str =
+    "the correlations that read it do not run, and it does not alert by itself (`generate: true`)";
+
+impl Drafts {
+    pub(crate) fn new(correlations: Vec<Correlation>) -> Self {
+        let draft = |correlation: Correlation| {
+            let text = rule_text(&correlation.attributes);
+            let bytes = serde_json::to_string(&text).map_or(usize::MAX, |json| json.len());
+            let too_long = (bytes > RULE_BYTES_MAX).then(|| {
+                format!(
+                    "its describing attributes take more than {RULE_BYTES_MAX} bytes of every alert"
+                )
+            });
+            Draft {
+                measure: MeasureRule::new(&correlation),
+                fault: correlation.not_running.clone().or(too_long),
+                text,
+                correlation,
+            }
+        };
+        Self {
+            all: correlations.into_iter().map(draft).collect(),
+        }
+    }
+
+    /// By rule, the fields that the correlations which read it and all around them ask for; of those without a fault.
+    pub(crate) fn fields(&self, rules: usize) -> Vec<Vec<Arc<str>>> {
+        let mut of_rules = vec![Vec::new(); rules];
+        let mut of_inner: Vec<Vec<Arc<str>>> = vec![Vec::new(); self.all.len()];
+        // From the outermost inwards.
+        for (place, draft) in self.all.iter().enumerate().rev() {
+            if draft.fault.is_some() {
+                continue;
+            }
+            let mut above = std::mem::take(&mut of_inner[place]);
+            above.extend_from_slice(draft.measure.fields());
+            each_once(&mut above);
+            for source in &draft.correlation.sources {
+                let asked = match source.target {
+                    SourceTarget::Rule(rule) => &mut of_rules[rule],
+                    SourceTarget::Correlation(inner) => &mut of_inner[inner],
+                };
+                asked.extend_from_slice(&source.group_by);
+                asked.extend_from_slice(&above);
+            }
+        }
+        of_rules.iter_mut().for_each(each_once);
+        of_rules
+    }
+
+    /// For each the reason why it does not run, if it does not; `runs` tells which of the loaded rules do.
+    pub(crate) fn reasons(&self, runs: impl Fn(usize) -> bool) -> Vec<Option<String>> {
+        let mut reasons: Vec<Option<String>> = Vec::with_capacity(self.all.len());
+        for draft in &self.all {
+            let idle = draft
+                .correlation
+                .sources
+                .iter()
+                .filter(|source| match source.target {
+                    SourceTarget::Rule(rule) => !runs(rule),
+                    SourceTarget::Correlation(inner) => reasons[inner].is_some(),
+                });
+            let idle: Vec<&str> = idle.map(|source| &*source.name).collect();
+            reasons.push(match &draft.fault {
+                Some(fault) => Some(fault.clone()),
+                None if idle.is_empty() => None,
+                None => Some(format!("what it reads does not run: {}", idle.join(", "))),
+            });
+        }
+        let mut is_read = vec![false; self.all.len()];
+        // From the outermost inwards.
+        for (place, draft) in self.all.iter().enumerate().rev() {
+            if reasons[place].is_none() && !draft.correlation.alerts && !is_read[place] {
+                reasons[place] = Some(USELESS.into());
+            }
+            if reasons[place].is_none() {
+                for source in &draft.correlation.sources {
+                    if let SourceTarget::Correlation(inner) = source.target {
+                        is_read[inner] = true;
+                    }
+                }
+            }
+        }
+        reasons
+    }
+
+    /// Which of so many rules are read by one that has no such reason.
+    pub(crate) fn read(&self, reasons: &[Option<String>], rules: usize) -> Vec<bool> {
+        let mut is_read = vec![false; rules];
+        let running = self
+            .all
+            .iter()
+            .zip(reasons)
+            .filter(|(_, reason)| reason.is_none());
+        for source in running.flat_map(|(draft, _)| &draft.correlation.sources) {
+            if let SourceTarget::Rule(rule) = source.target {
+                is_read[rule] = true;
+            }
+        }
+        is_read
+    }
+
+    /// Those without a reason, compiled, and the others with theirs. `running` tells the number of a loaded rule in the
+    /// plan; by that number `version` tells the rule's key and text, and `fields` what is asked of it.
+    pub(crate) fn link(
+        self,
+        reasons: Vec<Option<String>>,
         running: impl Fn(usize) -> Option<RuleIdx>,
         version: impl Fn(RuleIdx) -> String,
-    ) -> (Self, Vec<(Correlation, String)>) {
-        let mut compiled = Self::default();
+        fields: Vec<Vec<Arc<str>>>,
+    ) -> (Correlations, Vec<(Correlation, String)>) {
+        let mut compiled = Correlations {
+            all: Vec::new(),
+            feeds: vec![Vec::new(); fields.len()],
+            fields,
+        };
         let mut refused = Vec::new();
         let mut places: Vec<Option<CorrelationIdx>> = Vec::new();
-        for correlation in correlations {
-            let place = match Self::reason_against(&correlation, &running, &places) {
+        for (draft, reason) in self.all.into_iter().zip(reasons) {
+            places.push(match reason {
                 Some(reason) => {
-                    refused.push((correlation, reason));
+                    refused.push((draft.correlation, reason));
                     None
                 }
-                None => Some(compiled.add(correlation, &running, &version, &places)),
-            };
-            places.push(place);
+                None => Some(compiled.add(draft, &running, &version, &places)),
+            });
         }
-        compiled.find_fields();
         (compiled, refused)
     }
+}
 
-    fn reason_against(
-        correlation: &Correlation,
-        running: &impl Fn(usize) -> Option<RuleIdx>,
-        places: &[Option<CorrelationIdx>],
-    ) -> Option<String> {
-        if let Some(reason) = &correlation.not_running {
-            return Some(reason.clone());
-        }
-        let bytes = serde_json::to_string(&rule_text(&correlation.attributes));
-        if bytes.map_or(true, |text| text.len() > RULE_BYTES_MAX) {
-            return Some(format!(
-                "its describing attributes take more than {RULE_BYTES_MAX} bytes of every alert"
-            ));
-        }
-        let is_idle = |target: SourceTarget| match target {
-            SourceTarget::Rule(rule) => running(rule).is_none(),
-            SourceTarget::Correlation(place) => places[place].is_none(),
-        };
-        let idle: Vec<&str> = correlation
-            .sources
-            .iter()
-            .filter(|source| is_idle(source.target))
-            .map(|source| &*source.name)
-            .collect();
-        if idle.is_empty() {
-            return None;
-        }
-        Some(format!("what it reads does not run: {}", idle.join(", ")))
-    }
+fn each_once(fields: &mut Vec<Arc<str>>) {
+    fields.sort_unstable();
+    fields.dedup();
+}
 
+impl Correlations {
     fn add(
         &mut self,
-        correlation: Correlation,
+        draft: Draft,
         running: &impl Fn(usize) -> Option<RuleIdx>,
         version: &impl Fn(RuleIdx) -> String,
         places: &[Option<CorrelationIdx>],
     ) -> CorrelationIdx {
         let index = CorrelationIdx(number(self.all.len()));
         let mut depth = 0;
-        let attributes = &correlation.attributes;
-        let mut identity = format!("{}\n{}", attributes.key(), attributes.version);
-        for (source, read) in (0..).zip(&correlation.sources) {
+        let attributes = &draft.correlation.attributes;
+        let mut identity = vec![attributes.key().to_owned(), attributes.version.clone()];
+        for (source, read) in (0..).zip(&draft.correlation.sources) {
             let feed = Feed {
                 correlation: index,
                 source,
@@ -247,51 +345,28 @@ impl Correlations {
             match read.target {
                 SourceTarget::Rule(rule) => {
                     let rule = running(rule).expect("what does not run was refused");
-                    identity += &format!("\n{}", version(rule));
-                    self.feeds.entry(rule).or_default().push(feed);
+                    identity.push(version(rule));
+                    self.feeds[rule.0 as usize].push(feed);
                 }
                 SourceTarget::Correlation(place) => {
                     let inner = places[place].expect("what does not run was refused");
                     let inner = &mut self.all[inner.0 as usize];
                     inner.feeds.push(feed);
-                    identity += &format!("\n({})", inner.identity);
+                    identity.push(inner.identity.clone());
                     depth = depth.max(inner.depth + 1);
                 }
             }
         }
+        let parts = identity.iter().map(|part| part.as_bytes());
         self.all.push(Compiled {
-            measure: MeasureRule::new(&correlation),
-            identity,
-            text: Arc::new(rule_text(&correlation.attributes)),
-            correlation,
+            measure: draft.measure,
+            identity: crate::enrich::id_of(parts),
+            text: Arc::new(draft.text),
+            correlation: draft.correlation,
             depth,
             feeds: Vec::new(),
         });
         index
-    }
-
-    /// Which fields of a rule's events are asked for, by the correlations that read it and all around them.
-    fn find_fields(&mut self) {
-        let asked = |feeds: &Vec<Feed>| {
-            let mut asked = Vec::new();
-            for feed in feeds {
-                self.fields_above(*feed, &mut asked);
-            }
-            asked.sort_unstable();
-            asked.dedup();
-            asked
-        };
-        let feeds = self.feeds.iter();
-        self.fields = feeds.map(|(rule, feeds)| (*rule, asked(feeds))).collect();
-    }
-
-    fn fields_above(&self, feed: Feed, asked: &mut Vec<Arc<str>>) {
-        let compiled = self.of(feed.correlation);
-        asked.extend_from_slice(&compiled.correlation.sources[feed.source as usize].group_by);
-        asked.extend_from_slice(compiled.measure.fields());
-        for outer in &compiled.feeds {
-            self.fields_above(*outer, asked);
-        }
     }
 
     fn of(&self, index: CorrelationIdx) -> &Compiled {
@@ -342,7 +417,9 @@ impl Correlations {
 
     /// The fields that a match of the rule must bring; `None` if no correlation reads it.
     pub fn fields(&self, rule: RuleIdx) -> Option<&[Arc<str>]> {
-        self.fields.get(&rule).map(Vec::as_slice)
+        let rule = rule.0 as usize;
+        let is_read = self.feeds.get(rule).is_some_and(|feeds| !feeds.is_empty());
+        is_read.then(|| self.fields[rule].as_slice())
     }
 }
 
@@ -368,7 +445,7 @@ const FORGET_EVERY_MS: i64 = 1_000;
 #[derive(Debug)]
 struct Task {
     time_ms: i64,
-    depth: u16,
+    depth: u32,
     /// Of equal times the matches go first, then what ends then.
     is_end: bool,
     number: u64,
@@ -388,7 +465,7 @@ enum What {
 }
 
 impl Task {
-    fn order(&self) -> (i64, u16, bool, u64) {
+    fn order(&self) -> (i64, u32, bool, u64) {
         (self.time_ms, self.depth, self.is_end, self.number)
     }
 }
@@ -435,7 +512,8 @@ impl Correlator {
         let mut fed: Vec<(Feed, &RuleHit)> = hits
             .iter()
             .flat_map(|hit| {
-                let feeds = correlations.feeds.get(&hit.rule).into_iter().flatten();
+                let feeds = correlations.feeds.get(hit.rule.0 as usize);
+                let feeds = feeds.into_iter().flatten();
                 feeds.map(move |feed| (*feed, hit))
             })
             .collect();

@@ -11,7 +11,7 @@ use sigma::{Correlation, Diagnostic, Place, Rule, SelectionIdx};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
-use crate::correlate::Correlations;
+use crate::correlate::{Correlations, Drafts, USELESS};
 use crate::cost::Costs;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
@@ -190,12 +190,9 @@ impl Plan {
         correlations: Vec<Correlation>,
         options: Options,
     ) -> Compiled {
-        let place = |place| Some(RuleIdx(u32::try_from(place).ok()?));
-        let (asking, _) = Correlations::compile(correlations.clone(), place, |_| String::new());
-        let asked = |place: usize| {
-            let fields = RuleIdx(u32::try_from(place).unwrap_or(u32::MAX));
-            asking.fields(fields).unwrap_or_default()
-        };
+        let drafts = Drafts::new(correlations);
+        let count = rules.len();
+        let asked = drafts.fields(count);
         let mut probe = Compiler::new(options);
         let mut running = Vec::new();
         let mut not_running = Vec::new();
@@ -217,7 +214,7 @@ impl Plan {
                 }
             };
             let rule = Arc::new(rule);
-            match probe.add(&rule, kind, asked(place)) {
+            match probe.add(&rule, kind, &asked[place]) {
                 Ok(warnings) => {
                     diagnostics.extend(warnings);
                     running.push((rule, kind, place));
@@ -254,12 +251,20 @@ impl Plan {
                 rule.alerts || number(*place).is_some_and(|number| fed.fields(number).is_some())
             });
         let running = kept;
+        let mut runs = vec![false; count];
+        for (_, _, place) in &running {
+            runs[*place] = true;
+        }
+        let reasons = drafts.reasons(|place| runs[place]);
+        let read = drafts.read(&reasons, count);
+        let (running, useless): (Vec<_>, Vec<_>) = running
+            .into_iter()
+            .partition(|(rule, _, place)| rule.alerts || read[*place]);
         not_running.extend(useless.into_iter().map(|(rule, _, _)| NotRunning {
             place: rule.attributes.place.clone(),
             rule,
             routed: true,
-            reason: "the correlations that read it do not run, and it does not alert by itself (`generate: true`)"
-                .into(),
+            reason: USELESS.into(),
             always: None,
         }));
         // What a refused rule reads must not be extracted, nor its literals searched: once more without.
@@ -268,13 +273,15 @@ impl Plan {
             compiler = Compiler::new(options);
             for (rule, kind, place) in &running {
                 // It was accepted before, and depends on nothing but the rule.
-                compiler.add(rule, *kind, asked(*place)).ok();
+                compiler.add(rule, *kind, &asked[*place]).ok();
             }
         }
-        let known = numbers(&running);
+        let places = running.iter().map(|(_, _, place)| *place);
+        let numbers: HashMap<usize, RuleIdx> = places.clone().zip((0..).map(RuleIdx)).collect();
+        let fields = places.map(|place| asked[place].clone()).collect();
+        let number = |place: usize| numbers.get(&place).copied();
         let version = |rule: RuleIdx| version_with_filters(&running[rule.0 as usize].0);
-        let (correlations, idle) =
-            Correlations::compile(correlations, |place| known.get(&place).copied(), version);
+        let (correlations, idle) = drafts.link(reasons, number, version, fields);
         let mut plan = compiler.finish();
         plan.hash = hash(&plan.rules, &correlations).into();
         plan.correlations = Arc::new(correlations);

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod corpus;
+mod correlations;
 mod explain;
 mod lints;
 mod schema;

@@ -28,8 +28,8 @@ pub struct Correlation {
     pub group_by: Vec<Arc<str>>,
     /// `condition`.
     pub condition: CorrelationCondition,
-    /// Whether it alerts by itself: not where another correlation that loaded reads it, unless it says
-    /// `generate: true`.
+    /// Whether it alerts by itself: not where another correlation reads it, loaded or rejected, unless it
+    /// says `generate: true`.
     pub alerts: bool,
     /// Why it cannot be evaluated though it is sound, such as a `window` that other engines know.
     pub not_running: Option<String>,

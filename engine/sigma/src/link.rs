@@ -93,6 +93,21 @@ fn link_correlations(documents: &mut [Document<'_>], index: &mut Index, loaded: 
     for number in order.sorted.iter().chain(&order.behind) {
         link_correlation(numbers[*number], &targets[*number], documents, loaded);
     }
+    for other in targets.iter().flatten().flatten() {
+        silence(&documents[*other].body, loaded);
+    }
+}
+
+/// SIGMA: only the outermost correlation alerts, and what says that it does. What a rejected one reads was not meant to
+/// alert by itself either: it is told that it does not run.
+fn silence(read: &Body, loaded: &mut Loaded) {
+    match read {
+        Body::Rule(linked) => loaded.rules[linked.at].alerts = linked.generate,
+        Body::LoadedCorrelation(linked) => {
+            loaded.correlations[linked.at].alerts = linked.generate;
+        }
+        _ => {}
+    }
 }
 
 /// Loads a correlation if it and all that it reads are sound.
@@ -119,16 +134,6 @@ fn link_correlation(
     };
     documents[at].body = Body::LoadedCorrelation(linked);
     loaded.correlations.push(correlation);
-    // SIGMA: only the outermost correlation alerts, and what says that it does.
-    for other in targets.iter().flatten() {
-        match documents[*other].body {
-            Body::Rule(linked) => loaded.rules[linked.at].alerts = linked.generate,
-            Body::LoadedCorrelation(linked) => {
-                loaded.correlations[linked.at].alerts = linked.generate;
-            }
-            _ => {}
-        }
-    }
 }
 
 /// The documents that a correlation reads; `None` for what is not there, which is reported.

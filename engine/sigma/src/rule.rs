@@ -117,7 +117,7 @@ pub struct Rule {
     pub detection: Detection,
     /// Filters that apply to it: it matches where its own condition holds and all of theirs do.
     pub filters: Vec<AppliedFilter>,
-    /// Whether it alerts by itself: not where a correlation that loaded reads it, unless it says `generate: true`.
+    /// Whether it alerts by itself: not where a correlation reads it, loaded or rejected, unless it says `generate: true`.
     pub alerts: bool,
 }
 

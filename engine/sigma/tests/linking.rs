@@ -153,12 +153,26 @@ correlation: {type: temporal, rules: [silent], timespan: 1m, generate: true}
 }
 
 #[test]
-fn a_correlation_that_is_rejected_silences_no_rule() {
-    let text =
-        "title: C\ncorrelation: {type: temporal, rules: [one, nothing], timespan: 1m}\n---\n";
-    let loaded = load_files(&[text, &rules()]);
-    assert!(loaded.correlations.is_empty());
-    assert!(loaded.rules.iter().all(|rule| rule.alerts));
+fn a_correlation_that_is_rejected_silences_what_a_sound_one_would() {
+    let alerts = |text: &str| {
+        let loaded = load_files(&[text, &rules(), &rule("name: loud\ngenerate: true")]);
+        assert!(!loaded.diagnostics.is_empty());
+        let rules = loaded.rules.iter().map(|rule| rule.alerts);
+        let correlations = loaded.correlations.iter().map(|one| one.alerts);
+        rules.chain(correlations).collect::<Vec<_>>()
+    };
+    let unknown =
+        "title: C\ncorrelation: {type: temporal, rules: [one, loud, nothing], timespan: 1m}\n---\n";
+    assert_eq!(alerts(unknown), [false, true, true, true]);
+    let no_timespan = "title: C\ncorrelation: {type: temporal, rules: [two]}\n---\n";
+    assert_eq!(alerts(no_timespan), [true, false, true, true]);
+    let circle =
+        "title: C\nname: c\ncorrelation: {type: temporal, rules: [c, three], timespan: 1m}\n---\n";
+    assert_eq!(alerts(circle), [true, true, false, true]);
+    // An inner one that is sound.
+    let outer = "title: C\nname: c\ncorrelation: {type: temporal, rules: [one, two], timespan: 1m}\n---\n\
+                 title: D\ncorrelation: {type: temporal, rules: [c, nothing], timespan: 1m}\n---\n";
+    assert_eq!(alerts(outer), [false, false, true, true, false]);
 }
 
 #[test]

@@ -50,11 +50,10 @@ fn counted(all: &[(BoundOperator, &str)]) -> Correlation {
 }
 
 fn compile(all: Vec<Correlation>) -> Arc<Correlations> {
-    let (compiled, refused) = Correlations::compile(
-        all,
-        |rule| Some(RuleIdx(number(rule))),
-        |rule| format!("{rule:?}"),
-    );
+    let drafts = Drafts::new(all);
+    let (reasons, fields) = (drafts.reasons(|_| true), drafts.fields(3));
+    let running = |rule| Some(RuleIdx(number(rule)));
+    let (compiled, refused) = drafts.link(reasons, running, |rule| format!("{rule:?}"), fields);
     assert!(refused.is_empty(), "{refused:?}");
     Arc::new(compiled)
 }
