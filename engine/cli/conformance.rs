@@ -128,7 +128,7 @@ fn correlate(detector: &mut JsonDetector, events: &[Timed]) -> Vec<Value> {
             .map(|(name, value)| (name.to_string(), (&**value).into()))
             .collect();
         let last = fired.evidence.last();
-        let index = last.and_then(|event| event.alert_id.parse::<usize>().ok());
+        let index = last.and_then(|event| event.alert_id().parse::<usize>().ok());
         json!({ "title": correlation.attributes.title, "group": group, "index": index })
     };
     fired.iter().map(alert).collect()

@@ -19,10 +19,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use sigma::{Correlation, SourceTarget};
+use sigma::{Attributes, Correlation, SourceTarget};
+use smallvec::SmallVec;
 
 use crate::alert::RuleText;
-use crate::enrich::{RULE_BYTES_MAX, rule_text};
+use crate::enrich::{EventIdentity, RULE_BYTES_MAX, rule_text};
 use crate::plan::RuleIdx;
 use group::{Group, Groups};
 use measure::Rule as MeasureRule;
@@ -35,10 +36,32 @@ pub struct CorrelationIdx(pub u32);
 #[derive(Debug, Default)]
 pub struct Correlations {
     all: Vec<Compiled>,
-    /// By number of the rule: which correlations read it, as which of their sources.
-    feeds: Vec<Vec<Feed>>,
-    /// By number of the rule: the fields that these and all around them ask for.
-    fields: Vec<Vec<Arc<str>>>,
+    /// By number of the rule.
+    read: Vec<ReadRule>,
+}
+
+/// What correlations know of a rule.
+#[derive(Debug)]
+pub(crate) struct ReadRule {
+    /// What identifies it in alerts.
+    pub(crate) key: Arc<str>,
+    /// Its title.
+    pub(crate) title: Arc<str>,
+    /// The fields that the correlations which read it and all around them ask for.
+    pub(crate) fields: Vec<Arc<str>>,
+    /// Those that read it, as which of their sources.
+    feeds: Vec<Feed>,
+}
+
+impl ReadRule {
+    pub(crate) fn new(attributes: &Attributes, fields: Vec<Arc<str>>) -> Self {
+        Self {
+            key: attributes.key().into(),
+            title: attributes.title.as_str().into(),
+            fields,
+            feeds: Vec::new(),
+        }
+    }
 }
 
 /// A correlation that reads something, and as which of its sources.
@@ -96,15 +119,28 @@ pub struct RuleHit {
 }
 
 /// Fields and their values.
-pub type Facts = Vec<(Arc<str>, Arc<str>)>;
+pub type Facts = Arc<[(Arc<str>, Arc<str>)]>;
 
-/// One event behind a correlation's alert.
+/// One event behind a correlation's alert, and what matched it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The id that the match has as an alert, whether or not it is given as one.
-    pub alert_id: String,
     /// Title of the rule or correlation that matched.
     pub title: Arc<str>,
+    /// The event.
+    pub event: Arc<EventBrief>,
+    id: EvidenceId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EvidenceId {
+    Known(Box<str>),
+    /// That of an alert of the rule of this key: made where it is asked for, since most evidence gets into no alert.
+    Rule(Arc<str>),
+}
+
+/// What correlations remember of an event, the same for all rules that match it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventBrief {
     /// Event time, milliseconds since the epoch.
     pub time_ms: i64,
     /// The host's name.
@@ -113,6 +149,36 @@ pub struct Evidence {
     pub summary: Option<Box<str>>,
     /// Where the event was read, as [`crate::AlertSource`] shows it; `None` for a correlation.
     pub source: Option<crate::AlertSource>,
+    /// What ids are made of, beside the rule; unused where they are known.
+    pub(crate) identity: EventIdentity,
+}
+
+impl Evidence {
+    /// That a rule matched an event.
+    pub(crate) fn of_rule(rule: &ReadRule, event: Arc<EventBrief>) -> Self {
+        Self {
+            title: Arc::clone(&rule.title),
+            event,
+            id: EvidenceId::Rule(Arc::clone(&rule.key)),
+        }
+    }
+
+    /// The same under an id of its own.
+    pub(crate) fn known(id: String, title: Arc<str>, event: EventBrief) -> Self {
+        Self {
+            title,
+            event: Arc::new(event),
+            id: EvidenceId::Known(id.into()),
+        }
+    }
+
+    /// The id that the match has as an alert, whether or not it is given as one.
+    pub fn alert_id(&self) -> String {
+        match &self.id {
+            EvidenceId::Known(id) => id.to_string(),
+            EvidenceId::Rule(key) => self.event.identity.alert_id(key),
+        }
+    }
 }
 
 /// Events that an alert lists, at most: the last ones.
@@ -292,18 +358,17 @@ impl Drafts {
     }
 
     /// Those without a reason, compiled, and the others with theirs. `running` tells the number of a loaded rule in the
-    /// plan; by that number `version` tells the rule's key and text, and `fields` what is asked of it.
+    /// plan; by that number `version` tells the rule's key and text, and `read` the rest.
     pub(crate) fn link(
         self,
         reasons: Vec<Option<String>>,
         running: impl Fn(usize) -> Option<RuleIdx>,
         version: impl Fn(RuleIdx) -> String,
-        fields: Vec<Vec<Arc<str>>>,
+        read: Vec<ReadRule>,
     ) -> (Correlations, Vec<(Correlation, String)>) {
         let mut compiled = Correlations {
             all: Vec::new(),
-            feeds: vec![Vec::new(); fields.len()],
-            fields,
+            read,
         };
         let mut refused = Vec::new();
         let mut places: Vec<Option<CorrelationIdx>> = Vec::new();
@@ -346,7 +411,7 @@ impl Correlations {
                 SourceTarget::Rule(rule) => {
                     let rule = running(rule).expect("what does not run was refused");
                     identity.push(version(rule));
-                    self.feeds[rule.0 as usize].push(feed);
+                    self.read[rule.0 as usize].feeds.push(feed);
                 }
                 SourceTarget::Correlation(place) => {
                     let inner = places[place].expect("what does not run was refused");
@@ -357,7 +422,7 @@ impl Correlations {
                 }
             }
         }
-        let parts = identity.iter().map(|part| part.as_bytes());
+        let parts = identity.iter().map(String::as_bytes);
         self.all.push(Compiled {
             measure: draft.measure,
             identity: crate::enrich::id_of(parts),
@@ -417,9 +482,13 @@ impl Correlations {
 
     /// The fields that a match of the rule must bring; `None` if no correlation reads it.
     pub fn fields(&self, rule: RuleIdx) -> Option<&[Arc<str>]> {
-        let rule = rule.0 as usize;
-        let is_read = self.feeds.get(rule).is_some_and(|feeds| !feeds.is_empty());
-        is_read.then(|| self.fields[rule].as_slice())
+        self.read(rule).map(|read| read.fields.as_slice())
+    }
+
+    /// What is known of a rule; `None` if no correlation reads it.
+    pub(crate) fn read(&self, rule: RuleIdx) -> Option<&ReadRule> {
+        let read = self.read.get(rule.0 as usize);
+        read.filter(|read| !read.feeds.is_empty())
     }
 }
 
@@ -508,15 +577,19 @@ impl Correlator {
 
     /// Takes in what rules matched one event, in any order of events. Nothing fires before [`Correlator::advance`].
     pub fn observe(&mut self, hits: &[RuleHit]) {
+        if hits.is_empty() {
+            return;
+        }
         let correlations = Arc::clone(&self.correlations);
-        let mut fed: Vec<(Feed, &RuleHit)> = hits
+        let feeds = |hit: &RuleHit| {
+            correlations
+                .read(hit.rule)
+                .map_or(&[][..], |read| &read.feeds)
+        };
+        let fed = hits
             .iter()
-            .flat_map(|hit| {
-                let feeds = correlations.feeds.get(hit.rule.0 as usize);
-                let feeds = feeds.into_iter().flatten();
-                feeds.map(move |feed| (*feed, hit))
-            })
-            .collect();
+            .flat_map(|hit| feeds(hit).iter().map(move |feed| (*feed, hit)));
+        let mut fed: SmallVec<[(Feed, &RuleHit); 8]> = fed.collect();
         // T8: one event may be several steps of an order.
         fed.sort_by_key(|(feed, _)| (feed.correlation, feed.source));
         for (feed, hit) in fed {
@@ -524,19 +597,17 @@ impl Correlator {
                 self.counts[feed.correlation.0 as usize].late_dropped += 1;
                 continue;
             }
-            let (facts, evidence) = (hit.facts.clone(), Arc::clone(&hit.evidence));
-            self.queue(feed, hit.time_ms, facts, evidence);
+            self.queue(feed, hit);
         }
     }
 
-    fn queue(&mut self, feed: Feed, time_ms: i64, facts: Facts, evidence: Arc<Evidence>) {
-        let source = feed.source;
+    fn queue(&mut self, feed: Feed, hit: &RuleHit) {
         let what = What::Match {
-            source,
-            facts,
-            evidence,
+            source: feed.source,
+            facts: Arc::clone(&hit.facts),
+            evidence: Arc::clone(&hit.evidence),
         };
-        self.push(time_ms, feed.correlation, what);
+        self.push(hit.time_ms, feed.correlation, what);
     }
 
     fn push(&mut self, time_ms: i64, correlation: CorrelationIdx, what: What) {
@@ -626,7 +697,8 @@ impl Correlator {
                 counts.events_evicted += group.measure.add(now, source, value, self.limits.events);
                 match opened {
                     Some(Some(end)) => {
-                        return self.push(end, task.correlation, What::End { group: key });
+                        let group = key.as_slice().into();
+                        return self.push(end, task.correlation, What::End { group });
                     }
                     Some(None) => return,
                     None => {
@@ -635,7 +707,8 @@ impl Correlator {
                     }
                 }
             }
-            What::End { group: key } => {
+            What::End { group } => {
+                let key = Key::from(&*group);
                 let ends = |group: &&mut Group| group.window.is_some_and(|(_, end)| end == now);
                 let Some(group) = groups.get(&key, now).filter(ends) else {
                     return;
@@ -650,19 +723,11 @@ impl Correlator {
         };
         counts.fired += 1;
         let alert = group.fire(task.correlation, correlation, &key, now, window_ms, measure);
-        let summary = alert.evidence.last().and_then(|last| last.summary.clone());
-        for feed in feeds {
-            let evidence = Arc::new(Evidence {
-                alert_id: alert.alert_id(correlation.attributes.key()),
-                title: correlation.attributes.title.as_str().into(),
-                time_ms: now,
-                host: alert.evidence.last().and_then(|last| last.host.clone()),
-                summary: summary.clone(),
-                source: None,
-            });
-            // T10: the group's values, else those of the event that completed it.
-            let facts = [&alert.group[..], &alert.facts[..]].concat();
-            self.queue(*feed, now, facts, evidence);
+        if !feeds.is_empty() {
+            let hit = inner_hit(correlation, &alert);
+            for feed in feeds {
+                self.queue(*feed, &hit);
+            }
         }
         if correlation.alerts {
             fired.push(alert);
@@ -737,8 +802,37 @@ impl Correlator {
     }
 }
 
+/// What a correlation that came to hold is to those around it (T10).
+fn inner_hit(correlation: &Correlation, alert: &Fired) -> RuleHit {
+    let attributes = &correlation.attributes;
+    let last = alert.evidence.last().map(|last| &last.event);
+    let brief = EventBrief {
+        time_ms: alert.time_ms,
+        host: last.and_then(|last| last.host.clone()),
+        summary: last.and_then(|last| last.summary.clone()),
+        source: None,
+        identity: EventIdentity::default(),
+    };
+    let title = attributes.title.as_str().into();
+    RuleHit {
+        // Of no rule; nobody asks.
+        rule: RuleIdx(u32::MAX),
+        time_ms: alert.time_ms,
+        // The group's values, else those of the event that completed it.
+        facts: alert.group.iter().chain(&*alert.facts).cloned().collect(),
+        evidence: Arc::new(Evidence::known(
+            alert.alert_id(attributes.key()),
+            title,
+            brief,
+        )),
+    }
+}
+
+/// The values of a group, on the way to it.
+type Key = SmallVec<[Arc<str>; 4]>;
+
 /// The group that an event belongs to; none if it lacks one of the fields (T5).
-fn group_of(fields: &[Arc<str>], facts: &Facts) -> Option<Arc<[Arc<str>]>> {
+fn group_of(fields: &[Arc<str>], facts: &Facts) -> Option<Key> {
     fields.iter().map(|field| fact(facts, field)).collect()
 }
 
@@ -757,7 +851,7 @@ impl Fired {
     /// and however often it is evaluated.
     pub fn alert_id(&self, key: &str) -> String {
         let mut parts: Vec<Vec<u8>> = vec![key.as_bytes().to_vec()];
-        for (name, value) in &self.group {
+        for (name, value) in &*self.group {
             parts.push(name.as_bytes().to_vec());
             parts.push(value.as_bytes().to_vec());
         }

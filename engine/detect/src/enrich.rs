@@ -9,6 +9,7 @@ use serde_json::value::to_raw_value;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use sigma::{Attributes, Level};
+use smallvec::SmallVec;
 use uuid::{Builder, Uuid};
 
 use crate::alert::{
@@ -16,7 +17,7 @@ use crate::alert::{
     AlertParent, AlertProcess, AlertRule, AlertSource, Attack, RelatedRule, RuleText, level_name,
     shown, status_name, type_name,
 };
-use crate::correlate::{Evidence, Fired, RuleHit};
+use crate::correlate::{EventBrief, Evidence, Fired, ReadRule, RuleHit};
 use crate::date::rfc3339;
 use crate::number::canonical_if_other;
 use crate::plan::{Plan, RuleIdx};
@@ -58,8 +59,7 @@ pub(crate) fn effective_level(attributes: &Attributes) -> Level {
 pub(crate) struct Shared {
     time: String,
     host: Option<String>,
-    host_key: Vec<u8>,
-    text_hash: [u8; 16],
+    identity: EventIdentity,
     process: Option<Arc<AlertProcess>>,
     texts_cut: bool,
     event: Arc<str>,
@@ -70,15 +70,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(event: &Event<'_>, line: &Line<'_>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        event: &Event<'_>,
+        line: &Line<'_>,
+        limits: Limits,
+        identity: EventIdentity,
+    ) -> Self {
         let text: Arc<str> = shown(event.text()).into();
         let flags = event.flags();
         let mut cutter = Cutter::default();
         Self {
             time: rfc3339(event.id().time_ms),
             host: event.host().map(|host| cutter.text(host, TEXT_BYTES_MAX)),
-            host_key: event.host().unwrap_or_default().to_vec(),
-            text_hash: text_hash(event.text()),
+            identity,
             process: process(event, &mut cutter).map(Arc::new),
             texts_cut: cutter.cut,
             event_bytes: encoded_bytes(&text, roomy(limits)),
@@ -105,11 +109,7 @@ impl Shared {
             cut: self.texts_cut,
         };
         let mut alert = Alert {
-            alert_id: alert_id(
-                plan.rule(rule).attributes.key(),
-                &self.host_key,
-                &self.text_hash,
-            ),
+            alert_id: self.identity.alert_id(plan.rule(rule).attributes.key()),
             time: self.time.clone(),
             level: level_name(effective_level(&plan.rule(rule).attributes)),
             rule: AlertRule {
@@ -151,75 +151,74 @@ impl Shared {
     }
 }
 
-/// The ids and the words that matches of one event give to correlations.
-pub(crate) struct Witnessed {
-    time_ms: i64,
-    host: Option<Arc<str>>,
-    host_key: Vec<u8>,
+/// What ids of an event's alerts are made of beside the rule: its host and a hash of its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventIdentity {
+    host: Arc<[u8]>,
     text_hash: [u8; 16],
-    summary: Option<Box<str>>,
-    source: AlertSource,
 }
 
-/// Most bytes of [`Evidence::summary`].
-const SUMMARY_BYTES_MAX: usize = 256;
-
-impl Witnessed {
-    pub(crate) fn new(event: &Event<'_>, line: &Line<'_>) -> Self {
-        let mut cutter = Cutter::default();
-        let process = event.process();
-        let telling = process.command_line.or(process.exe);
+impl EventIdentity {
+    /// PERF: hashing takes about a microsecond; once for each event that matches.
+    pub(crate) fn of(event: &Event<'_>) -> Self {
         Self {
-            time_ms: event.id().time_ms,
-            host: event
-                .host()
-                .map(|host| cutter.text(host, TEXT_BYTES_MAX).into()),
-            host_key: event.host().unwrap_or_default().to_vec(),
+            host: event.host().unwrap_or_default().into(),
             text_hash: text_hash(event.text()),
-            summary: telling.map(|text| cutter.text(&text, SUMMARY_BYTES_MAX).into()),
-            source: AlertSource::of(line.source),
         }
     }
 
-    /// The match of a rule that correlations ask for these fields, on this view.
-    pub(crate) fn hit(
-        &self,
-        plan: &Plan,
-        rule: RuleIdx,
-        fields: &[Arc<str>],
-        view: &Subject<'_>,
-    ) -> RuleHit {
-        let key = plan.rule(rule).attributes.key();
-        let value = |field: &Arc<str>| {
-            let slot = plan.names(rule).named(field)?;
-            Some((Arc::clone(field), canonical_value(view, slot)?))
-        };
-        RuleHit {
-            rule,
-            time_ms: self.time_ms,
-            facts: fields.iter().filter_map(value).collect(),
-            evidence: Arc::new(Evidence {
-                alert_id: alert_id(key, &self.host_key, &self.text_hash),
-                title: plan.text(rule).title.as_str().into(),
-                time_ms: self.time_ms,
-                host: self.host.clone(),
-                summary: self.summary.clone(),
-                source: Some(self.source.clone()),
-            }),
-        }
+    pub(crate) fn alert_id(&self, rule: &str) -> String {
+        alert_id(rule, &self.host, &self.text_hash)
+    }
+}
+
+/// Most bytes of [`EventBrief::summary`].
+const SUMMARY_BYTES_MAX: usize = 256;
+
+/// What correlations remember of an event.
+pub(crate) fn brief(event: &Event<'_>, line: &Line<'_>, identity: EventIdentity) -> EventBrief {
+    let mut cutter = Cutter::default();
+    let host = event.host().map(|host| cutter.text(host, TEXT_BYTES_MAX));
+    let telling = event.telling();
+    EventBrief {
+        time_ms: event.id().time_ms,
+        host: host.map(Into::into),
+        summary: telling.map(|text| cutter.text(&text, SUMMARY_BYTES_MAX).into()),
+        source: Some(AlertSource::of(line.source)),
+        identity,
+    }
+}
+
+/// The match of a rule that correlations read, on this view.
+pub(crate) fn hit(
+    plan: &Plan,
+    rule: RuleIdx,
+    read: &ReadRule,
+    event: &Arc<EventBrief>,
+    view: &Subject<'_>,
+) -> RuleHit {
+    let value = |field: &Arc<str>| {
+        let slot = plan.names(rule).named(field)?;
+        Some((Arc::clone(field), canonical_value(view, slot)?))
+    };
+    RuleHit {
+        rule,
+        time_ms: event.time_ms,
+        facts: read.fields.iter().filter_map(value).collect(),
+        evidence: Arc::new(Evidence::of_rule(read, Arc::clone(event))),
     }
 }
 
 /// T5: the canonical text of a field, several values of the event's own arrays as JSON; `None` if it is missing or null.
 fn canonical_value(view: &Subject<'_>, slot: Slot) -> Option<Arc<str>> {
     let text = |value: &Value| match canonical_if_other(view.raw(value)) {
-        Some(canonical) if value.kind == ValueKind::Number => shown(&canonical).into_owned(),
-        _ => shown(view.raw(value)).into_owned(),
+        Some(canonical) if value.kind == ValueKind::Number => shown(&canonical).into_owned().into(),
+        _ => shown(view.raw(value)),
     };
     let values = view.values.iter().filter(|value| {
         value.slot == slot && !matches!(value.kind, ValueKind::Null | ValueKind::Container)
     });
-    let texts: Vec<String> = match view.kind {
+    let texts: SmallVec<[Cow<'_, str>; 1]> = match view.kind {
         // Their fields have one value, or other names for the same (`Image`): the first counts.
         ViewKind::Record | ViewKind::Native => values.map(text).collect(),
         _ => values.take(1).map(text).collect(),
@@ -433,14 +432,14 @@ pub(crate) fn correlation_alert(plan: &Plan, fired: &Fired) -> Alert {
     let attributes = &correlation.attributes;
     let of_group = fired.group.iter().find(|(name, _)| &**name == "host");
     let hosts = || {
-        let mut hosts = fired.evidence.iter().map(|event| event.host.clone());
+        let mut hosts = fired.evidence.iter().map(|one| one.event.host.clone());
         let first = hosts.next()?;
         hosts.all(|host| host == first).then_some(first).flatten()
     };
     let host = of_group.map(|(_, host)| Arc::clone(host)).or_else(hosts);
-    let event = |event: &Arc<Evidence>| AlertEvidence {
-        alert_id: event.alert_id.clone(),
-        title: Arc::clone(&event.title),
+    let event = |Evidence { title, event, .. }: &Evidence, alert_id: String| AlertEvidence {
+        alert_id,
+        title: Arc::clone(title),
         time: rfc3339(event.time_ms),
         host: event.host.clone(),
         summary: event.summary.clone(),
@@ -469,7 +468,11 @@ pub(crate) fn correlation_alert(plan: &Plan, fired: &Fired) -> Alert {
             from: rfc3339(fired.window_ms.0),
             to: rfc3339(fired.window_ms.1),
             event_count: fired.events,
-            events: fired.evidence.iter().map(event).collect(),
+            events: fired
+                .evidence
+                .iter()
+                .map(|one| event(one, one.alert_id()))
+                .collect(),
         }),
         flags: AlertFlags::default(),
         source: None,

@@ -12,8 +12,9 @@ use event::{Fields, RecordClass, Slot, Span, Value as Slotted, ValueKind, ViewKi
 use serde_json::Value;
 use sigma::{LogSource, Rule};
 
-use crate::correlate::{Correlations, Evidence, Facts, RuleHit};
+use crate::correlate::{Correlations, EventBrief, Evidence, RuleHit};
 use crate::cost::Costs;
+use crate::enrich::EventIdentity;
 use crate::evaluate::Scratch;
 use crate::plan::{Compiled, Options, Plan, RuleIdx};
 use crate::subject::{Source, Subject};
@@ -87,19 +88,19 @@ impl JsonDetector {
             let facts = correlations.fields(rule)?;
             let fact =
                 |field: &Arc<str>| Some((Arc::clone(field), canonical(member(event, field)?)?));
-            let facts: Facts = facts.iter().filter_map(fact).collect();
+            let brief = EventBrief {
+                time_ms,
+                host: None,
+                summary: None,
+                source: None,
+                identity: EventIdentity::default(),
+            };
+            let title = self.plan.text(rule).title.as_str().into();
             Some(RuleHit {
                 rule,
                 time_ms,
-                facts,
-                evidence: Arc::new(Evidence {
-                    alert_id: place.to_string(),
-                    title: self.plan.text(rule).title.as_str().into(),
-                    time_ms,
-                    host: None,
-                    summary: None,
-                    source: None,
-                }),
+                facts: facts.iter().filter_map(fact).collect(),
+                evidence: Arc::new(Evidence::known(place.to_string(), title, brief)),
             })
         };
         matching.into_iter().filter_map(hit).collect()

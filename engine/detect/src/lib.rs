@@ -70,6 +70,7 @@ pub use alert::{Alert, AlertSource, alert_schema};
 pub use correlate::{
     CorrelationCounts, CorrelationIdx, CorrelationLimits, Correlations, Correlator, EVIDENCE_MAX,
     Evidence, Facts as CorrelationFacts, Fired, RuleHit, Standing,
+    EventBrief, Evidence, Facts as CorrelationFacts, Fired, RuleHit,
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use explain::{
@@ -85,11 +86,12 @@ pub use route::view_name;
 pub use sought::{Sought, SoughtLiteral, TestCounts};
 pub use why::described;
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::cost::{Costs, Step};
-use crate::enrich::{Shared, Witnessed, effective_level};
+use crate::enrich::{EventIdentity, Shared, effective_level};
 use crate::evaluate::Scratch;
 use crate::subject::Subject;
 use event::{Decoder, Event, Fault, Origin, ProcessCache, Profile, ViewKind};
@@ -235,21 +237,25 @@ impl Detector {
                 *view,
             )
         });
-        let (mut shared, mut witnessed) = (None, None);
+        let (mut shared, mut brief) = (None, None);
+        let identity = OnceCell::new();
+        let identity = || identity.get_or_init(|| EventIdentity::of(&event)).clone();
         self.costs.step(Step::Alert);
         let before = alerts.len();
         for views in self.matches.chunk_by(|a, b| a.0 == b.0) {
             let rule = views[0].0;
             self.costs.matched(rule, time_ms);
-            if let Some(fields) = plan.correlations().fields(rule) {
+            if let Some(read) = plan.correlations().read(rule) {
                 let view = Subject::new(&event, &event.views()[views[0].1 as usize]);
-                let witnessed = witnessed.get_or_insert_with(|| Witnessed::new(&event, line));
-                self.hits.push(witnessed.hit(plan, rule, fields, &view));
+                let brief =
+                    brief.get_or_insert_with(|| Arc::new(enrich::brief(&event, line, identity())));
+                self.hits.push(enrich::hit(plan, rule, read, brief, &view));
             }
             if !plan.rule(rule).alerts {
                 continue;
             }
-            let shared = shared.get_or_insert_with(|| Shared::new(&event, line, self.limits));
+            let shared =
+                shared.get_or_insert_with(|| Shared::new(&event, line, self.limits, identity()));
             if alerts.len() - before == self.limits.alerts_per_event.max(1) {
                 self.dropped.add(rule);
                 if let Some(last) = alerts.last_mut() {

@@ -11,7 +11,7 @@ use sigma::{Correlation, Diagnostic, Place, Rule, SelectionIdx};
 use std::collections::HashMap;
 
 use crate::alert::RuleText;
-use crate::correlate::{Correlations, Drafts, USELESS};
+use crate::correlate::{Correlations, Drafts, ReadRule, USELESS};
 use crate::cost::Costs;
 use crate::enrich::{RULE_BYTES_MAX, rule_text};
 use crate::evaluate::{Scratch, evaluate};
@@ -277,11 +277,15 @@ impl Plan {
             }
         }
         let places = running.iter().map(|(_, _, place)| *place);
-        let numbers: HashMap<usize, RuleIdx> = places.clone().zip((0..).map(RuleIdx)).collect();
-        let fields = places.map(|place| asked[place].clone()).collect();
+        let numbers: HashMap<usize, RuleIdx> = places.zip((0..).map(RuleIdx)).collect();
+        let mut asked = asked;
+        let read = running.iter().map(|(rule, _, place)| {
+            ReadRule::new(&rule.attributes, std::mem::take(&mut asked[*place]))
+        });
+        let read = read.collect();
         let number = |place: usize| numbers.get(&place).copied();
         let version = |rule: RuleIdx| version_with_filters(&running[rule.0 as usize].0);
-        let (correlations, idle) = drafts.link(reasons, number, version, fields);
+        let (correlations, idle) = drafts.link(reasons, number, version, read);
         let mut plan = compiler.finish();
         plan.hash = hash(&plan.rules, &correlations).into();
         plan.correlations = Arc::new(correlations);

@@ -267,6 +267,17 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The value that says most about what happened: the command line of the acting process, else its executable, as
+    /// [`Event::process`] has them.
+    pub fn telling(&self) -> Option<Cow<'a, [u8]>> {
+        // Without the way up to all ancestors.
+        if let Some(line) = self.normal.command_line {
+            return Some(self.bytes(line.text).into());
+        }
+        let process = self.process();
+        process.command_line.or(process.exe)
+    }
+
     fn user(&self, record: u32) -> Option<Cow<'a, [u8]>> {
         let name = self.text_of(self.normal.member(record, Known::UidName));
         name.or_else(|| {

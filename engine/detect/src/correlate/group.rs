@@ -35,7 +35,7 @@ impl Group {
             last_ms: now,
             fired: None,
             evidence: VecDeque::new(),
-            facts: Vec::new(),
+            facts: Arc::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Group {
         };
         self.fired = Some((now, again));
         let names = correlation.group_by.iter().cloned();
-        let within = |evidence: &&Arc<Evidence>| evidence.time_ms >= window_ms.0;
+        let within = |evidence: &&Arc<Evidence>| evidence.event.time_ms >= window_ms.0;
         Fired {
             correlation: index,
             time_ms: now,
@@ -117,7 +117,7 @@ impl Group {
             window_ms,
             events: self.measure.events() as u64,
             evidence: self.evidence.iter().filter(within).cloned().collect(),
-            facts: self.facts.clone(),
+            facts: Arc::clone(&self.facts),
         }
     }
 }
@@ -168,7 +168,7 @@ impl Groups {
     /// The group of this key, made if there is none; and whether another was given up for it.
     pub(super) fn of(
         &mut self,
-        key: &Arc<[Arc<str>]>,
+        key: &[Arc<str>],
         now: i64,
         limit: usize,
         rule: &Rule,
@@ -181,8 +181,9 @@ impl Groups {
         if evicted && let Some((first, _)) = self.ends {
             self.remove(first);
         }
+        let key: Arc<[Arc<str>]> = key.into();
         let entry = Entry {
-            key: Arc::clone(key),
+            key: Arc::clone(&key),
             group: Group::new(rule, now),
             touched_ms: now,
             before: NONE,
@@ -195,7 +196,7 @@ impl Groups {
             self.entries.push(entry);
             self.entries.len() - 1
         };
-        self.by_key.insert(Arc::clone(key), at);
+        self.by_key.insert(key, at);
         self.append(at);
         (&mut self.entries[at].group, evicted)
     }
@@ -263,7 +264,7 @@ impl Groups {
         self.by_key.remove(&entry.key);
         entry.group.measure.restart();
         entry.group.evidence = VecDeque::new();
-        entry.group.facts = Vec::new();
+        entry.group.facts = Arc::default();
         self.free.push(at);
     }
 }

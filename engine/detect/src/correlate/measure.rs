@@ -42,20 +42,39 @@ enum Condition {
 }
 
 /// The events of one group within the timespan, as far as the condition asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Measure {
     events: VecDeque<Event>,
+    kept: Kept,
+}
+
+/// What is kept beside the events, so that nothing is counted anew.
+///
+/// PERF: there may be hundreds of thousands of these; each has only what its type asks for.
+#[derive(Debug)]
+enum Kept {
+    Nothing,
     /// How often each value is there.
-    distinct: HashMap<Arc<[Arc<str>]>, u32, RandomState>,
+    Distinct(HashMap<Arc<[Arc<str>]>, u32, RandomState>),
+    Numbers(Box<Numbers>),
+    Sources(Box<Sources>),
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
     sum: i128,
-    /// How often each number is there, in order; the sum of all.
-    numbers: BTreeMap<i128, u32>,
-    numbers_len: u64,
+    len: u64,
+    /// How often each number is there, in order, where the order counts.
+    sorted: Option<BTreeMap<i128, u32>>,
+}
+
+#[derive(Debug)]
+struct Sources {
     /// How many events of each source are there.
     seen: Vec<u32>,
-    /// For each source the latest start of a chain of events of all sources up to it, in order (T8).
+    /// For each source the latest start of a chain of events of all sources up to it, in order (T8); empty where the
+    /// order does not count.
     chains: Vec<Option<i64>>,
-    keeps_numbers_in_order: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +89,8 @@ struct Event {
 pub(super) enum Value {
     None,
     Texts(Arc<[Arc<str>]>),
-    Number(i128),
+    /// Boxed: most events have none, and each would take its room.
+    Number(Box<i128>),
 }
 
 impl Rule {
@@ -121,12 +141,28 @@ impl Rule {
     }
 
     pub(super) fn measure(&self) -> Measure {
-        let sources = |of: Kind| if self.kind == of { self.sources } else { 0 };
+        let sources = |chains: usize| {
+            Kept::Sources(Box::new(Sources {
+                seen: vec![0; self.sources],
+                chains: vec![None; chains],
+            }))
+        };
+        let numbers = |sorted| {
+            Kept::Numbers(Box::new(Numbers {
+                sorted,
+                ..Numbers::default()
+            }))
+        };
         Measure {
-            seen: vec![0; sources(Kind::Sources) + sources(Kind::OrderedSources)],
-            chains: vec![None; sources(Kind::OrderedSources)],
-            keeps_numbers_in_order: matches!(self.kind, Kind::Percentile(_)),
-            ..Measure::default()
+            events: VecDeque::with_capacity(1),
+            kept: match self.kind {
+                Kind::Events => Kept::Nothing,
+                Kind::Distinct => Kept::Distinct(HashMap::default()),
+                Kind::Sum | Kind::Mean => numbers(None),
+                Kind::Percentile(_) => numbers(Some(BTreeMap::new())),
+                Kind::Sources => sources(0),
+                Kind::OrderedSources => sources(self.sources),
+            },
         }
     }
 
@@ -145,7 +181,7 @@ impl Rule {
                 .fields
                 .first()
                 .and_then(|field| parse(&fact(facts, field)?))
-                .map_or(Value::None, Value::Number),
+                .map_or(Value::None, |number| Value::Number(number.into())),
         }
     }
 
@@ -154,8 +190,8 @@ impl Rule {
         match &self.condition {
             Condition::Bounds(bounds) => bounds.iter().all(|(operator, bound)| {
                 // A mean is compared as the sum with a multiple of the bound: exact.
-                let times = match self.kind {
-                    Kind::Mean => i128::from(measure.numbers_len),
+                let times = match (self.kind, &measure.kept) {
+                    (Kind::Mean, Kept::Numbers(numbers)) => i128::from(numbers.len),
                     _ => 1,
                 };
                 self.raw(measure, from_ms).is_some_and(|value| {
@@ -171,33 +207,37 @@ impl Rule {
                 })
             }),
             Condition::Seen(seen) => {
-                let is_seen = |source: usize| measure.seen[source] > 0;
+                let Kept::Sources(sources) = &measure.kept else {
+                    return false;
+                };
+                let is_seen = |source: usize| sources.seen[source] > 0;
                 holds_of(seen, &is_seen)
-                    && (self.kind != Kind::OrderedSources || measure.is_in_order(from_ms))
+                    && (self.kind != Kind::OrderedSources || measure.is_in_order(sources, from_ms))
             }
         }
     }
 
     /// The number to compare, of a mean the sum; `None` where there is none.
     fn raw(&self, measure: &Measure, from_ms: i64) -> Option<i128> {
-        match self.kind {
-            Kind::Events => Some(count(measure.events.len())),
-            Kind::Distinct => Some(count(measure.distinct.len())),
-            Kind::Sum | Kind::Mean => (measure.numbers_len > 0).then_some(measure.sum),
-            Kind::Percentile(percent) => measure.percentile(percent),
-            Kind::Sources => {
-                let seen = measure.seen.iter().filter(|count| **count > 0);
-                Some(count(seen.count()))
-            }
-            Kind::OrderedSources => Some(count(measure.chain_len(from_ms))),
+        match &measure.kept {
+            Kept::Nothing => Some(count(measure.events.len())),
+            Kept::Distinct(distinct) => Some(count(distinct.len())),
+            Kept::Numbers(numbers) => match self.kind {
+                Kind::Percentile(percent) => numbers.percentile(percent),
+                _ => (numbers.len > 0).then_some(numbers.sum),
+            },
+            Kept::Sources(sources) => Some(count(match self.kind {
+                Kind::OrderedSources => sources.chain_len(from_ms),
+                _ => sources.seen.iter().filter(|count| **count > 0).count(),
+            })),
         }
     }
 
     /// The number that the condition is about, for people.
     pub(super) fn number(&self, measure: &Measure, from_ms: i64) -> Option<String> {
         let value = self.raw(measure, from_ms)?;
-        Some(shown(match self.kind {
-            Kind::Mean => value / i128::from(measure.numbers_len.max(1)),
+        Some(shown(match (self.kind, &measure.kept) {
+            (Kind::Mean, Kept::Numbers(numbers)) => value / i128::from(numbers.len.max(1)),
             _ => value,
         }))
     }
@@ -217,11 +257,18 @@ impl Measure {
     /// Forgets all.
     pub(super) fn restart(&mut self) {
         self.events.clear();
-        self.distinct.clear();
-        self.numbers.clear();
-        (self.sum, self.numbers_len) = (0, 0);
-        self.seen.fill(0);
-        self.chains.fill(None);
+        match &mut self.kept {
+            Kept::Nothing => {}
+            Kept::Distinct(distinct) => distinct.clear(),
+            Kept::Numbers(numbers) => {
+                (numbers.sum, numbers.len) = (0, 0);
+                numbers.sorted.iter_mut().for_each(BTreeMap::clear);
+            }
+            Kept::Sources(sources) => {
+                sources.seen.fill(0);
+                sources.chains.fill(None);
+            }
+        }
     }
 
     /// Adds an event, not before those that are there; gives how many were given up for it.
@@ -231,27 +278,13 @@ impl Measure {
             self.forget_first();
             evicted += 1;
         }
-        match &value {
-            Value::None => {}
-            Value::Texts(texts) => *self.distinct.entry(Arc::clone(texts)).or_default() += 1,
-            Value::Number(number) => {
-                self.sum += number;
-                self.numbers_len += 1;
-                if self.keeps_numbers_in_order {
-                    *self.numbers.entry(*number).or_default() += 1;
-                }
+        match (&mut self.kept, &value) {
+            (Kept::Distinct(distinct), Value::Texts(texts)) => {
+                *distinct.entry(Arc::clone(texts)).or_default() += 1;
             }
-        }
-        if let Some(seen) = self.seen.get_mut(source as usize) {
-            *seen += 1;
-        }
-        let at = source as usize;
-        if at < self.chains.len() {
-            let start = match at.checked_sub(1) {
-                None => Some(time_ms),
-                Some(before) => self.chains[before],
-            };
-            self.chains[at] = self.chains[at].max(start);
+            (Kept::Numbers(numbers), Value::Number(number)) => numbers.add(**number),
+            (Kept::Sources(sources), _) => sources.add(time_ms, source as usize),
+            _ => {}
         }
         self.events.push_back(Event {
             time_ms,
@@ -276,52 +309,33 @@ impl Measure {
         let Some(event) = self.events.pop_front() else {
             return;
         };
-        match event.value {
-            Value::None => {}
-            Value::Texts(texts) => {
-                if let Some(count) = self.distinct.get_mut(&texts) {
+        match (&mut self.kept, event.value) {
+            (Kept::Distinct(distinct), Value::Texts(texts)) => {
+                if let Some(count) = distinct.get_mut(&texts) {
                     *count -= 1;
                     if *count == 0 {
-                        self.distinct.remove(&texts);
+                        distinct.remove(&texts);
                     }
                 }
             }
-            Value::Number(number) => {
-                self.sum -= number;
-                self.numbers_len -= 1;
-                if let Some(count) = self.numbers.get_mut(&number) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.numbers.remove(&number);
-                    }
-                }
-            }
+            (Kept::Numbers(numbers), Value::Number(number)) => numbers.forget(*number),
+            (Kept::Sources(sources), _) => sources.seen[event.source as usize] -= 1,
+            _ => {}
         }
-        if let Some(seen) = self.seen.get_mut(event.source as usize) {
-            *seen -= 1;
-        }
-    }
-
-    /// T9: nearest rank.
-    fn percentile(&self, percent: u8) -> Option<i128> {
-        let rank = (u64::from(percent) * self.numbers_len).div_ceil(100).max(1);
-        let mut below = 0;
-        let found = self.numbers.iter().find(|(_, count)| {
-            below += u64::from(**count);
-            below >= rank
-        });
-        found.map(|(number, _)| *number)
-    }
-
-    /// How many sources, from the first on, have events in order since `from_ms`.
-    fn chain_len(&self, from_ms: i64) -> usize {
-        let whole = |start: &Option<i64>| start.is_some_and(|start| start >= from_ms);
-        self.chains.iter().rposition(whole).map_or(0, |at| at + 1)
     }
 
     /// Whether the sources that were seen since `from_ms` have events in their order.
-    fn is_in_order(&self, from_ms: i64) -> bool {
-        let mut wanted = (0..self.seen.len()).filter(|source| self.seen[*source] > 0);
+    fn is_in_order(&self, sources: &Sources, from_ms: i64) -> bool {
+        // PERF: with all of them there it is one look; the events of a group may be ten thousand.
+        if sources.seen.iter().all(|count| *count > 0) {
+            return sources.chain_len(from_ms) == sources.seen.len();
+        }
+        self.is_in_order_by_events(sources, from_ms)
+    }
+
+    fn is_in_order_by_events(&self, sources: &Sources, from_ms: i64) -> bool {
+        let seen = &sources.seen;
+        let mut wanted = (0..seen.len()).filter(|source| seen[*source] > 0);
         let mut next = wanted.next();
         for event in self.events.iter().filter(|event| event.time_ms >= from_ms) {
             if next == Some(event.source as usize) {
@@ -329,6 +343,60 @@ impl Measure {
             }
         }
         next.is_none()
+    }
+}
+
+impl Numbers {
+    fn add(&mut self, number: i128) {
+        self.sum += number;
+        self.len += 1;
+        if let Some(sorted) = &mut self.sorted {
+            *sorted.entry(number).or_default() += 1;
+        }
+    }
+
+    fn forget(&mut self, number: i128) {
+        self.sum -= number;
+        self.len -= 1;
+        if let Some(sorted) = &mut self.sorted
+            && let Some(count) = sorted.get_mut(&number)
+        {
+            *count -= 1;
+            if *count == 0 {
+                sorted.remove(&number);
+            }
+        }
+    }
+
+    /// T9: nearest rank.
+    fn percentile(&self, percent: u8) -> Option<i128> {
+        let rank = (u64::from(percent) * self.len).div_ceil(100).max(1);
+        let mut below = 0;
+        let mut sorted = self.sorted.iter().flatten();
+        let found = sorted.find(|(_, count)| {
+            below += u64::from(**count);
+            below >= rank
+        });
+        found.map(|(number, _)| *number)
+    }
+}
+
+impl Sources {
+    fn add(&mut self, time_ms: i64, source: usize) {
+        self.seen[source] += 1;
+        if source < self.chains.len() {
+            let start = match source.checked_sub(1) {
+                None => Some(time_ms),
+                Some(before) => self.chains[before],
+            };
+            self.chains[source] = self.chains[source].max(start);
+        }
+    }
+
+    /// How many sources, from the first on, have events in order since `from_ms`.
+    fn chain_len(&self, from_ms: i64) -> usize {
+        let whole = |start: &Option<i64>| start.is_some_and(|start| start >= from_ms);
+        self.chains.iter().rposition(whole).map_or(0, |at| at + 1)
     }
 }
 
@@ -387,5 +455,34 @@ fn shown(value: i128) -> String {
     match fraction.trim_end_matches('0') {
         "" => format!("{sign}{int}"),
         fraction => format!("{sign}{int}.{fraction}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_order_is_found_without_a_look_at_all_events(
+            events in prop::collection::vec((0..30_i64, 0..3_u32), 0..20),
+        ) {
+            let mut measure = Measure {
+                events: VecDeque::new(),
+                kept: Kept::Sources(Box::new(Sources { seen: vec![0; 3], chains: vec![None; 3] })),
+            };
+            let mut now = 0;
+            for (pause, source) in events {
+                now += pause;
+                measure.forget_before(now - 60);
+                measure.add(now, source, Value::None, usize::MAX);
+                let Kept::Sources(sources) = &measure.kept else { unreachable!() };
+                prop_assert_eq!(
+                    measure.is_in_order(sources, now - 60),
+                    measure.is_in_order_by_events(sources, now - 60)
+                );
+            }
+        }
     }
 }

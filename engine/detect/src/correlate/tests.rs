@@ -52,33 +52,37 @@ fn counted(all: &[(BoundOperator, &str)]) -> Correlation {
 fn compile(all: Vec<Correlation>) -> Arc<Correlations> {
     let drafts = Drafts::new(all);
     let (reasons, fields) = (drafts.reasons(|_| true), drafts.fields(3));
+    let read = fields
+        .into_iter()
+        .map(|fields| ReadRule::new(&attributes(0), fields))
+        .collect();
     let running = |rule| Some(RuleIdx(number(rule)));
-    let (compiled, refused) = drafts.link(reasons, running, |rule| format!("{rule:?}"), fields);
+    let (compiled, refused) = drafts.link(reasons, running, |rule| format!("{rule:?}"), read);
     assert!(refused.is_empty(), "{refused:?}");
     Arc::new(compiled)
 }
 
 fn hits(event: &Event) -> Vec<RuleHit> {
     let (time_ms, rules, host, value) = event;
-    let mut facts: Facts = Vec::new();
+    let mut facts = Vec::new();
     facts.extend(host.map(|host| ("host".into(), host.into())));
     facts.extend(
         value
             .as_ref()
             .map(|value| ("value".into(), value.as_str().into())),
     );
-    let evidence = Arc::new(Evidence {
-        alert_id: format!("{time_ms}"),
-        title: "rule".into(),
+    let brief = EventBrief {
         time_ms: *time_ms,
         host: None,
         summary: None,
         source: None,
-    });
+        identity: EventIdentity::default(),
+    };
+    let evidence = Arc::new(Evidence::known(format!("{time_ms}"), "rule".into(), brief));
     let hit = |rule: &u32| RuleHit {
         rule: RuleIdx(*rule),
         time_ms: *time_ms,
-        facts: facts.clone(),
+        facts: facts.as_slice().into(),
         evidence: Arc::clone(&evidence),
     };
     rules.iter().map(hit).collect()
