@@ -9,13 +9,13 @@ use std::sync::Arc;
 use detect::{Line, Source};
 use event::{Origin, ProcessCache};
 use serde::Deserialize;
-use sigma::{Rule, SourceFile};
+use sigma::{Correlation, Rule, SourceFile};
 
 /// Categories that a view feeds on Linux and that rules for other products have too.
 const SHARED_CATEGORIES: [&str; 3] = ["process_creation", "file_event", "network_connection"];
 
 /// Figures that a case may limit: a limit of another name would never be missed.
-const LIMITED: [&str; 10] = [
+const LIMITED: [&str; 15] = [
     "decode",
     "engine",
     "growth",
@@ -26,6 +26,11 @@ const LIMITED: [&str; 10] = [
     "allocations",
     "beyond the consumer",
     "two workers",
+    "correlations",
+    "bytes per group",
+    "loading",
+    "loading peak",
+    "thousand fixtures",
 ];
 
 /// What a case file says.
@@ -48,6 +53,9 @@ pub(crate) struct Case {
     /// Dead letters that one pass must give.
     #[serde(default)]
     pub(crate) dead_letters: u64,
+    /// Alerts that its correlations must give where they are measured.
+    #[serde(default)]
+    pub(crate) correlated: u64,
     /// Limits by figure. Whole processes and two threads are measured only where they have one.
     pub(crate) limits: BTreeMap<String, Limit>,
 }
@@ -133,6 +141,18 @@ impl Loaded {
             });
         }
         rules
+    }
+
+    /// The folders that hold them.
+    pub(crate) fn rule_folders(&self) -> Vec<PathBuf> {
+        let folders = self.case.rules.iter();
+        folders.filter_map(|written| place(written)).collect()
+    }
+
+    /// The same with their correlations.
+    pub(crate) fn correlated_rules(&self) -> (Vec<Rule>, Vec<Correlation>) {
+        let loaded = sigma::load(&self.files);
+        (loaded.rules, loaded.correlations)
     }
 
     /// The lines, without breaks; empty ones are none.

@@ -13,11 +13,14 @@
 mod baseline;
 mod case;
 mod clock;
+mod correlations;
+mod crowd;
 mod engine;
 #[path = "../tests/kafka/harness.rs"]
 #[expect(dead_code, reason = "the tests ask for the rest")]
 mod harness;
 mod instructions;
+mod loading;
 mod report;
 mod scan;
 mod service;
@@ -45,6 +48,10 @@ fn main() -> ExitCode {
         // What this program starts itself as.
         Some(instructions::COUNTED) => {
             instructions::be_counted();
+            true
+        }
+        Some(loading::USAGE) => {
+            say(&loading::usage_of(&arguments[1..]));
             true
         }
         Some(service::CONSUMER) => {
@@ -86,6 +93,15 @@ fn cases(rounds: usize, only: Option<&String>, record: bool) -> bool {
         baseline::measure(&mut report, &loaded);
         if loaded.case.limits.contains_key("scan") {
             scan::measure(&mut report, &loaded, rounds);
+        }
+        if loaded.case.limits.contains_key("correlations") {
+            correlations::measure(&mut report, &loaded, rounds);
+        }
+        if loaded.case.limits.contains_key("loading") {
+            loading::rules(&mut report, &loaded, rounds);
+        }
+        if loaded.case.limits.contains_key("thousand fixtures") {
+            loading::fixtures(&mut report, rounds);
         }
         ok &= report.judge(&loaded.case);
         ran += 1;

@@ -14,12 +14,15 @@
 
 #[expect(dead_code, reason = "the other binary asks for the rest")]
 mod case;
+#[expect(dead_code, reason = "the other binary asks for the rest")]
+mod crowd;
 mod report;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use case::{Case, Loaded, line_of};
+use crowd::Crowd;
 use detect::{Detector, Plan};
 use dhat::HeapStats;
 use event::{Origin, ProcessCache, Profile};
@@ -101,6 +104,16 @@ fn measure(loaded: &Loaded) -> Report {
             report.expect("alerts", pass.alerts, loaded.case.alerts);
             report.expect("dead letters", pass.dead_letters, loaded.case.dead_letters);
         }
+    }
+    if loaded.case.limits.contains_key("bytes per group") {
+        let lines = crowd::lines(&loaded.text);
+        let [joined, alone] = crowd::plans(loaded).map(|plan| {
+            let before = HeapStats::get().curr_bytes;
+            let crowd = Crowd::new(&plan, &lines);
+            (HeapStats::get().curr_bytes - before, crowd.groups())
+        });
+        let held = joined.0 - alone.0;
+        report.add("bytes per group", "", held as f64 / joined.1 as f64);
     }
     drop(profiler);
     report
