@@ -1,7 +1,7 @@
 //! A fleet for the Kafka tests: recorded lines spread over hosts, `pythia` as a child process, and what
 //! came out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,19 @@ pub(crate) fn recorded(count: usize) -> Vec<Sent> {
         line: lines[n / hosts].to_vec(),
     };
     (0..count).map(sent).collect()
+}
+
+/// The same, and behind it an event of each host an hour later, by which `run` knows that nothing of before is to come:
+/// until then it decides no correlation of the last half minute, as `scan` does at the end of its file.
+pub(crate) fn recorded_and_over(count: usize) -> Vec<Sent> {
+    let mut sent = recorded(count);
+    let hosts: BTreeSet<String> = sent.iter().map(|sent| sent.host.clone()).collect();
+    let line = br#"{"ID":"1795425000.000:1","EXECVE":{"argc":1,"ARGV":["true"]}}"#;
+    sent.extend(hosts.into_iter().map(|host| Sent {
+        host,
+        line: line.to_vec(),
+    }));
+    sent
 }
 
 fn sample() -> PathBuf {
