@@ -69,10 +69,10 @@ fn source(path: &Path) -> SourceFile {
 
 /// Path below `rules/` and rule, one each.
 pub(crate) fn starter_rules() -> Vec<(PathBuf, Rule)> {
-    let folder = root().join("rules");
-    let paths = yaml_files(&folder).into_iter().filter(|p| !is_fixture(p));
-    let load = |path: PathBuf| {
-        let mut loaded = sigma::load(&[source(&path)]);
+    let rules = Pack::load().rules.into_iter();
+    rules.map(|rule| (below(&rule.attributes), rule)).collect()
+}
+
 /// The starter rules and correlations, as one load gives them.
 struct Pack {
     rules: Vec<Rule>,

@@ -69,8 +69,7 @@ mod witness;
 pub use alert::{Alert, AlertSource, alert_schema};
 pub use correlate::{
     CorrelationCounts, CorrelationIdx, CorrelationLimits, Correlations, Correlator, EVIDENCE_MAX,
-    Evidence, Facts as CorrelationFacts, Fired, RuleHit, Standing,
-    EventBrief, Evidence, Facts as CorrelationFacts, Fired, RuleHit,
+    EventBrief, Evidence, Facts as CorrelationFacts, Fired, RuleHit, Standing,
 };
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use explain::{

@@ -238,19 +238,6 @@ impl Plan {
         // What is told of a filter is told once, not of each rule that it reaches.
         let mut told = BTreeSet::new();
         diagnostics.retain(|one| told.insert((one.code, one.place.clone(), one.message.clone())));
-        // What only feeds correlations that do not run is of no use.
-        let numbers = |running: &[(Arc<Rule>, ViewKind, usize)]| -> HashMap<usize, RuleIdx> {
-            let places = running.iter().map(|(_, _, place)| *place);
-            places.zip((0..).map(RuleIdx)).collect()
-        };
-        let known = numbers(&running);
-        let number = |place: usize| known.get(&place).copied();
-        let (fed, _) = Correlations::compile(correlations.clone(), number, |_| String::new());
-        let (kept, useless): (Vec<_>, Vec<_>) =
-            running.into_iter().partition(|(rule, _, place)| {
-                rule.alerts || number(*place).is_some_and(|number| fed.fields(number).is_some())
-            });
-        let running = kept;
         let mut runs = vec![false; count];
         for (_, _, place) in &running {
             runs[*place] = true;

@@ -251,7 +251,10 @@ impl Measure {
 
     /// How many events of each source there are; empty where the condition does not ask for sources.
     pub(super) fn seen(&self) -> &[u32] {
-        &self.seen
+        match &self.kept {
+            Kept::Sources(sources) => &sources.seen,
+            _ => &[],
+        }
     }
 
     /// Forgets all.
