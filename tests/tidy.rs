@@ -14,7 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("detect", &["event", "sigma"]),
     ("stream", &["detect", "event"]),
     ("console", &["sigma"]),
-    ("pythia", &["console", "detect", "event", "sigma", "stream"]),
+    ("opinion", &["sigma"]),
+    (
+        "pythia",
+        &["console", "detect", "event", "opinion", "sigma", "stream"],
+    ),
 ];
 
 /// Third-party crate that stands for an outside world, and the only crate that may depend on it.
@@ -26,6 +30,7 @@ const WORLDS: &[(&str, &str)] = &[
     ("wide", "event"),
     ("saphyr-parser", "sigma"),
     ("aho-corasick", "detect"),
+    ("sigma-rust", "opinion"),
     ("config", "console"),
     ("indicatif", "console"),
     ("annotate-snippets", "console"),
@@ -36,7 +41,7 @@ const WORLDS: &[(&str, &str)] = &[
 ];
 
 /// Crates without I/O, clock, threads or environment.
-const PURE: &[&str] = &["event", "sigma", "detect"];
+const PURE: &[&str] = &["event", "sigma", "detect", "opinion"];
 
 /// Licences that may be linked into a binary under Apache-2.0.
 const LICENCES: &[&str] = &[

@@ -22,7 +22,7 @@ use crate::route::route;
 use crate::subject::Subject;
 
 /// Log sources and the fields that generated rules and views use.
-const KINDS: [(ViewKind, &[&str]); 3] = [
+pub(crate) const KINDS: [(ViewKind, &[&str]); 3] = [
     (
         ViewKind::ProcessCreation,
         &["Image", "CommandLine", "User", "NoSuchField"],
@@ -721,9 +721,9 @@ const KNOWN: [&[u8]; 11] = [
 ];
 
 /// The texts of one case, in pieces: values are made of them, and patterns, so that these often meet.
-type Pool = Vec<Vec<&'static [u8]>>;
+pub(crate) type Pool = Vec<Vec<&'static [u8]>>;
 
-fn pool() -> impl Strategy<Value = Pool> {
+pub(crate) fn pool() -> impl Strategy<Value = Pool> {
     prop::collection::vec(
         prop::collection::vec(prop::sample::select(&PIECES[..]), 0..6),
         3,
@@ -856,7 +856,7 @@ fn condition(selections: u32) -> impl Strategy<Value = Condition> {
     })
 }
 
-fn rules(
+pub(crate) fn rules(
     kind: ViewKind,
     fields: &'static [&'static str],
     pool: &Pool,
@@ -876,7 +876,7 @@ fn rules(
     })
 }
 
-fn view(
+pub(crate) fn view(
     kind: ViewKind,
     fields: &'static [&'static str],
     pool: &Pool,

@@ -61,6 +61,7 @@ pub struct Explainer {
     decoder: Decoder,
     hinter: Option<Hinter>,
     seen_by: BTreeSet<ViewKind>,
+    fields: Arc<Fields>,
 }
 
 /// A rule on one view of an event.
@@ -428,10 +429,12 @@ impl Explainer {
         let mut fields = Fields::default();
         let names = Names::resolve(&rule, kind, &mut fields);
         fields.want_view(kind);
+        let fields = Arc::new(fields);
         Ok(Self {
             names,
             judge: Slow::new(&rule),
-            decoder: Decoder::new(profile, Arc::new(fields)),
+            decoder: Decoder::new(profile, Arc::clone(&fields)),
+            fields,
             rule,
             kind,
             hinter: None,
@@ -484,6 +487,85 @@ impl Explainer {
     pub fn seen_by(&self) -> Vec<&'static str> {
         self.seen_by.iter().copied().map(view_name).collect()
     }
+}
+
+/// One view of an event as a flat object, and whether the rule holds on it: what engines are asked that know neither
+/// Laurel nor views.
+#[derive(Clone, Debug)]
+pub struct FlatView {
+    /// The kind of view.
+    pub view: &'static str,
+    /// By name each field that the rule reads; one that is missing is not there, one of several values or below an
+    /// array of objects is a list. Bytes that are no UTF-8 are replaced. What keywords search beside is the list `keywords`.
+    pub fields: serde_json::Value,
+    /// Whether the rule holds, by the reference evaluator.
+    pub holds: bool,
+}
+
+impl Explainer {
+    /// All views of the line that the rule's log source sees, as [`Explainer::explain`] finds them, in the order of the
+    /// event.
+    pub fn flat_views(
+        &mut self,
+        line: &Line<'_>,
+        cache: &mut ProcessCache,
+    ) -> Result<Vec<FlatView>, Fault> {
+        let event = self.decoder.decode(line.bytes, &line.origin, cache)?;
+        let views = event.views().iter().filter(|view| view.kind == self.kind);
+        let flat = |view| {
+            let subject = Subject::new(&event, view);
+            let walk = Walk {
+                rule: &self.rule,
+                names: &self.names,
+                subject,
+                judge: &self.judge,
+            };
+            FlatView {
+                view: view_name(view.kind),
+                fields: flattened(&subject, &self.fields),
+                holds: walk.matches(),
+            }
+        };
+        Ok(views.map(flat).collect())
+    }
+}
+
+/// The values of a view by name.
+pub(crate) fn flattened(subject: &Subject<'_>, fields: &Fields) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let mut members = serde_json::Map::new();
+    let keywords = fields.keywords(subject.kind);
+    for value in subject.values {
+        let text = String::from_utf8_lossy(subject.raw(value));
+        let json = match value.kind {
+            ValueKind::Null => Json::Null,
+            ValueKind::Container => Json::Array(Vec::new()),
+            ValueKind::Bool => Json::Bool(text == "true"),
+            ValueKind::Number => serde_json::from_str(&text).unwrap_or_else(|_| text.into()),
+            ValueKind::Text => text.into(),
+        };
+        if Some(value.slot) == keywords {
+            let list = members
+                .entry("keywords")
+                .or_insert_with(|| Vec::<Json>::new().into());
+            if let Json::Array(list) = list {
+                list.push(json);
+            }
+            continue;
+        }
+        // Below an array of objects even one value is a list: which element it is of counts (M5b).
+        let is_list = value.element > 0;
+        match members.entry(fields.name(subject.kind, value.slot)) {
+            serde_json::map::Entry::Vacant(entry) => {
+                entry.insert(if is_list { vec![json].into() } else { json });
+            }
+            serde_json::map::Entry::Occupied(mut entry) => match entry.get_mut() {
+                Json::Array(list) if is_list || !list.is_empty() => list.push(json),
+                single => *single = vec![single.take(), json].into(),
+            },
+        }
+    }
+    members.into()
 }
 
 /// How many selections are as the condition wants them.

@@ -75,6 +75,7 @@ pub use cost::{Clocks, RuleCost, SharedCost};
 pub use explain::{
     ConditionForm, ExplainedCondition, ExplainedItem, ExplainedMatcher, ExplainedSearch,
     ExplainedSelection, ExplainedView, Explainer, Need, SeenValue, Wanted, hint::Hint,
+    ExplainedSelection, ExplainedView, Explainer, FlatView, SeenValue, Wanted,
 };
 pub use json::JsonDetector;
 pub use lint::CODES;

@@ -2,6 +2,7 @@
 //! every optimisation, with each one off and with none, alone and together with all other rules of its file.
 
 mod group;
+mod second;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
