@@ -828,3 +828,108 @@ level: high
         &expect![[r#""#]],
     );
 }
+
+#[test]
+fn a_second_opinion_says_where_another_engine_reads_a_rule_otherwise_and_fails_nothing() {
+    let folder = Folder::new();
+    folder.write(
+        "user.yml",
+        "title: No user
+logsource: {product: linux, category: process_creation}
+detection: {selection: {User: null, CommandLine|contains: socket}, condition: selection}
+---
+title: Not munin
+logsource: {product: linux, category: process_creation}
+detection: {selection: {ParentImage|endswith|neq: /munin}, condition: selection}
+---
+title: Twice
+correlation: {type: event_count, rules: [No user], timespan: 1m, condition: {gte: 2}}
+"
+        .replace("No user\n", "No user\nname: No user\n"),
+    );
+    let (other, one) = (
+        exec(r#""perl","-e","1""#),
+        exec(r#""perl","-e","use socket""#),
+    );
+    folder.write(
+        "user.test.yml",
+        format!(
+            "cases:
+  - {{name: no socket, event: '{other}', rule: No user, expect: silent}}
+  - {{name: a socket, event: '{one}', rule: No user, expect: alert}}
+  - {{name: munin, event: '{one}', rule: Not munin, expect: silent}}
+  - {{name: once, event: '{one}', rule: Twice, expect: silent}}
+"
+        ),
+    );
+    check(
+        &within(
+            &folder,
+            &["test", "--second-opinion", "--output", "table", "."],
+        ),
+        0,
+        &expect![[r#"
+            note ./user.test.yml:3: a socket
+                 rule: No user
+                 sigma-rust 0.7 stays silent, Pythia matches
+                   null-missing: it does not match `null` where the field is missing
+                   Sigma: a missing field is null (policy M1)
+                   to be read alike: write `field|exists: false` for a field that is missing
+            note ./user.test.yml:4: munin
+                 rule: Not munin
+                 sigma-rust 0.7 cannot read the rule: Unknown field modifier 'neq' provided at line 2 column 1
+                   modifier: it refuses the modifiers `neq`, `expand`, those of dates, and `i`, `m`, `s` of `re`
+                   Sigma: they are part of it
+                   to be read alike: negate a selection instead of `neq`; write `(?i)` into the regular expression
+            note ./user.test.yml:5: once
+                 rule: Twice
+                 sigma-rust 0.7 knows no correlations
+            second opinion of sigma-rust 0.7: 1 read alike, 1 otherwise, 1 not at all, 1 correlation beyond it
+            ok: 4 cases: 4 passed, 0 failed
+        "#]],
+        &expect![[r#""#]],
+    );
+    let ran = within(
+        &folder,
+        &[
+            "test",
+            "--second-opinion",
+            "--junit",
+            "r.xml",
+            "--output",
+            "json",
+            ".",
+        ],
+    );
+    let json: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let said = json["cases"].as_array().expect("cases").iter();
+    let states = said.map(|case| {
+        case["second_opinion"][0]["state"]
+            .as_str()
+            .expect("a state")
+    });
+    let states: Vec<&str> = states.collect();
+    assert_eq!(states, ["alike", "differs", "refused", "out_of_scope"]);
+    let junit = fs::read_to_string(folder.path("r.xml")).expect("a file");
+    assert_eq!(junit.matches("<system-out>").count(), 3, "{junit}");
+    assert!(junit.contains("failures=\"0\""), "{junit}");
+}
+
+/// Each difference over the rules of the repository has its explanation.
+#[test]
+fn the_second_opinion_on_our_rules_is_explained() {
+    let ran = run(&["test", "--second-opinion", "--output", "json", "rules"]);
+    let json: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let cases = json["cases"].as_array().expect("cases").iter();
+    let mut judged = 0;
+    for said in cases.flat_map(|case| case["second_opinion"].as_array().expect("a list")) {
+        let state = said["state"].as_str().expect("a state");
+        let explained = said["reasons"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty());
+        let is_fine = matches!(state, "alike" | "out_of_scope");
+        assert!(is_fine || explained, "{said:#}");
+        judged += 1;
+    }
+    assert!(judged > 100, "{judged}");
+}

@@ -319,6 +319,10 @@ pub(crate) struct Test {
     /// Only cases with this in their name, their rule's title or its path, in letters of either case (may be repeated)
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Vec<String>,
+    /// Say where `sigma-rust`, another engine for Sigma, reads a rule otherwise, and what to write to be read alike by both;
+    /// the exit code is not touched
+    #[arg(long)]
+    pub(crate) second_opinion: bool,
     /// Exit with 1 if a rule has no fixture
     #[arg(long)]
     pub(crate) require_fixtures: bool,

@@ -5,6 +5,7 @@ mod correlated;
 mod events;
 mod files;
 mod report;
+mod second;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use crate::rules::{self, Rules};
 use crate::{Exit, Failure, config, scan};
 use events::{Read, each_line};
 use files::{Found, rule_of};
+use second::{Said, Seconds};
 
 /// Views of a wrong case that are told, the nearest first; the others are counted.
 const VIEWS_MAX: usize = 3;
@@ -56,6 +58,8 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
     let max_age = config.length("process_cache.max_age").as_millis();
     let runner = Runner {
         plan: Arc::new(compiled.plan),
+        second_opinion: test.second_opinion,
+        files: files.clone(),
         idle,
         correlation_limits: scan::correlation_limits(&config),
         options: common.options(),
@@ -156,6 +160,10 @@ fn idle(compiled: &Compiled) -> Vec<(Arc<str>, String)> {
 struct Runner {
     /// Everything that was loaded and runs.
     plan: Arc<Plan>,
+    /// Whether a second opinion is wanted.
+    second_opinion: bool,
+    /// The rule files.
+    files: Vec<SourceFile>,
     /// What does not run: file, and title with the reason.
     idle: Vec<(Arc<str>, String)>,
     correlation_limits: CorrelationLimits,
@@ -176,6 +184,7 @@ struct Suite<'a> {
     idle: Vec<String>,
     /// Of its rules alone.
     detector: Detector,
+    seconds: Seconds,
 }
 
 /// What a case is about.
@@ -198,6 +207,8 @@ struct Outcome {
     title: Option<String>,
     /// What is wrong; `None`: the case holds.
     wrong: Option<Wrong>,
+    /// The second opinion on each of its rules, where one is wanted.
+    second: Vec<Said>,
 }
 
 /// A mistake in a fixture: its case can be neither right nor wrong.
@@ -275,13 +286,16 @@ impl Report {
             if !only.is_empty() && !only.iter().any(named) {
                 continue;
             }
-            match suite.case(&case) {
+            let ran = suite.case(&case);
+            let told = ran.and_then(|verdict| Ok((verdict, suite.second(&case)?)));
+            match told {
                 Err(diagnostic) => self.diagnostics.push(*diagnostic),
-                Ok((title, wrong)) => self.results.push(Outcome {
+                Ok(((title, wrong), second)) => self.results.push(Outcome {
                     case,
                     rule_file: rule_file.clone(),
                     title,
                     wrong,
+                    second,
                 }),
             }
         }
@@ -327,6 +341,7 @@ impl<'a> Suite<'a> {
             detector: Detector::new(Arc::new(plan.plan), Arc::clone(&runner.profile))
                 .with_limits(runner.limits),
             rules: running,
+            seconds: Seconds::default(),
         }
     }
 
@@ -434,6 +449,19 @@ impl<'a> Suite<'a> {
             left_out,
         };
         Ok((title, Some(wrong)))
+    }
+
+    /// The second opinion on what the case names, where one is wanted.
+    fn second(&mut self, case: &Case) -> Result<Vec<Said>, Mistake> {
+        if !self.runner.second_opinion {
+            return Ok(Vec::new());
+        }
+        let meant = self.meant(case)?;
+        let correlations = self.correlations.iter();
+        let correlations = correlations.filter(|a| meant.keys.iter().any(|key| key == a.key()));
+        let titles: Vec<String> = correlations.map(|a| a.title.clone()).collect();
+        let case = (self.fixture, case);
+        self.seconds.ask(self.runner, case, &meant.rules, &titles)
     }
 
     /// All alerts of the case's lines.

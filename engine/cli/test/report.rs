@@ -1,5 +1,6 @@
 //! What `pythia test` says: for people, as JSON, as `JUnit`.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result};
@@ -9,7 +10,7 @@ use console::printing::{Output, Paint, err, escaped, out, out_json};
 use serde_json::{Value, json};
 use sigma::{Expect, Severity};
 
-use super::{NearView, Outcome, Report};
+use super::{NearView, Outcome, Report, second};
 use crate::args::{Common, Test};
 use crate::config::count;
 use crate::explained;
@@ -65,6 +66,7 @@ impl Report {
                 None => {}
             }
         }
+        text += &self.notes(paint);
         if !common.quiet {
             text += &self.summary(common.verbose, require, paint);
         }
@@ -81,6 +83,24 @@ impl Report {
             Some(texts.error(&result.case.place, &name, &wrong.message))
         });
         mistakes.chain(failures).collect()
+    /// Where the second opinion is another one; what is true of a rule whatever the case once for each rule.
+    fn notes(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        let (mut rules, mut deviations) = (BTreeSet::new(), BTreeSet::new());
+        for result in &self.results {
+            for said in &result.second {
+                if said.is_of_rule() && !rules.insert((&result.rule_file, said.title())) {
+                    continue;
+                }
+                let Some(note) = said.note(&mut deviations) else {
+                    continue;
+                };
+                text += &format!("{} {}\n", paint.state("note"), paint.bold(&title(result)));
+                text += &format!("     rule: {}\n", escaped(said.title()));
+                text += &indented(&note);
+            }
+        }
+        text
     }
 
     fn mistakes(&self, paint: Paint) -> String {
@@ -104,6 +124,10 @@ impl Report {
             } else {
                 text += "; -v lists them\n";
             }
+        }
+        let mut said = self.results.iter().flat_map(|result| &result.second);
+        if let Some(first) = said.next() {
+            text += &second::summary(std::iter::once(first).chain(said));
         }
         let state = if self.is_good(require) { "ok" } else { "fail" };
         let errors = match self.errors() {
@@ -194,12 +218,24 @@ fn junit_case(result: &Outcome) -> String {
         xml(&place.file),
         place.line
     );
-    let Some(wrong) = &result.wrong else {
+    let mut inside = String::new();
+    if let Some(wrong) = &result.wrong {
+        let message = xml(&wrong.message);
+        let text = xml_lines(&failure(result, Paint::none()));
+        inside += &format!("<failure message=\"{message}\">{text}</failure>");
+    }
+    let notes = result.second.iter().filter_map(|said| {
+        let note = said.note(&mut BTreeSet::new())?;
+        Some(format!("{}: {note}", escaped(said.title())))
+    });
+    let notes: String = notes.collect();
+    if !notes.is_empty() {
+        inside += &format!("<system-out>{}</system-out>", xml_lines(&notes));
+    }
+    if inside.is_empty() {
         return format!("{head}/>\n");
-    };
-    let message = xml(&wrong.message);
-    let text = xml_lines(&failure(result, Paint::none()));
-    format!("{head}><failure message=\"{message}\">{text}</failure></testcase>\n")
+    }
+    format!("{head}>{inside}</testcase>\n")
 }
 
 /// The text of others within XML, for elements and for attributes in double quotes.
@@ -221,6 +257,12 @@ fn xml_lines(text: &str) -> String {
         }
     }
     out
+}
+
+/// Lines below a case.
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("     {line}\n"));
+    lines.collect()
 }
 
 /// File and name of a case.
@@ -292,5 +334,6 @@ fn case(result: &Outcome) -> Value {
         "message": wrong.map(|wrong| &wrong.message),
         "views": views,
         "views_left_out": wrong.map(|wrong| wrong.left_out),
+        "second_opinion": result.second.iter().map(second::Said::json).collect::<Vec<_>>(),
     })
 }

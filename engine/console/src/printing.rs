@@ -218,6 +218,7 @@ impl Paint {
         let code = match state {
             "ok" => "32",
             "warn" => "1;33",
+            "note" => "36",
             _ => "1;31",
         };
         self.with(code, state)

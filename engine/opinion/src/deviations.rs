@@ -58,7 +58,7 @@ pub static DEVIATIONS: &[Deviation] = &[
         does: "matches nothing of a field that has several values",
         sigma: "any element may match, and items below one list of objects meet in one element",
         points: &["M4", "M5b"],
-        instead: "read a field of one value, such as CommandLine instead of EXECVE.ARGV",
+        instead: "read a field of one value where there is one, such as CommandLine instead of EXECVE.ARGV; else no spelling helps, and the other engine needs events of one value",
         applies: Applies::Item(|cell| {
             cell.listed
                 || cell
