@@ -1,7 +1,13 @@
 //! The plan against the reference evaluator, on generated rules and views and on seeds of trouble: whatever is
-//! switched on or off, both find the same rules. Views are made by hand; [`lines`] goes through the decoder.
+//! switched on or off, both find the same rules. Views are made by hand; [`lines`] goes through the decoder. The fuzz
+//! target `plan` shares the generators.
+#![expect(clippy::unwrap_used, reason = "made for tests")]
+#![cfg_attr(
+    not(test),
+    allow(dead_code, unused_imports, reason = "the tests are left out")
+)]
 
-mod lines;
+pub(crate) mod lines;
 
 use event::{Fields, RecordClass, ValueKind, ViewKind};
 use proptest::prelude::*;
@@ -966,30 +972,46 @@ proptest! {
     /// pre-filter drops a match.
     #[test]
     fn prefilter_never_drops_a_match((rules, views) in rules_and_views()) {
-        let meant = |rule: &Rule| -> Vec<bool> {
-            views.iter().map(|view| meant(rule, &Fields::default(), view)).collect()
-        };
-        let expected: Vec<Vec<bool>> = rules.iter().map(meant).collect();
-        let expected = |rule: &Rule| {
-            let at = rules.iter().position(|other| other.attributes.key() == rule.attributes.key());
-            &expected[at.expect("it is one of them")]
-        };
-        for options in Options::variants() {
-            let Compiled { plan, not_running, .. } = Plan::compile_with(rules.clone(), options);
-            // What one view leaves behind must not touch the next; the second time values are known.
-            let mut scratch = plan.scratch();
-            for (at, view) in views.iter().enumerate().chain(views.iter().enumerate()) {
-                let found = planned(&plan, &mut scratch, view);
-                for (number, rule) in (0..).map(RuleIdx).zip(plan.rules()) {
-                    let found = found.contains(&number);
-                    prop_assert_eq!(found, expected(rule)[at], "{:?} {} {:?}", options, at, rule.detection);
-                }
+        agree(&rules, &views);
+    }
+}
+
+/// What the plan finds in these views, with every optimisation on and off, is what the reference finds.
+pub(crate) fn agree(rules: &[Rule], views: &[Handmade]) {
+    let meant = |rule: &Rule| -> Vec<bool> {
+        let views = views.iter();
+        views
+            .map(|view| meant(rule, &Fields::default(), view))
+            .collect()
+    };
+    let expected: Vec<Vec<bool>> = rules.iter().map(meant).collect();
+    let expected = |rule: &Rule| {
+        let key = rule.attributes.key();
+        let at = rules.iter().position(|other| other.attributes.key() == key);
+        &expected[at.expect("it is one of them")]
+    };
+    for options in Options::variants() {
+        let Compiled {
+            plan, not_running, ..
+        } = Plan::compile_with(rules.to_vec(), options);
+        // What one view leaves behind must not touch the next; the second time values are known.
+        let mut scratch = plan.scratch();
+        for (at, view) in views.iter().enumerate().chain(views.iter().enumerate()) {
+            let found = planned(&plan, &mut scratch, view);
+            for (number, rule) in (0..).map(RuleIdx).zip(plan.rules()) {
+                let found = found.contains(&number);
+                let expected = expected(rule)[at];
+                assert_eq!(found, expected, "{options:?} {view:?} {:?}", rule.detection);
             }
-            for stopped in not_running {
-                let constant = stopped.reason.contains("match everything");
-                let expected = expected(&stopped.rule);
-                prop_assert!(expected.iter().all(|holds| *holds == constant), "{}", stopped.reason);
-            }
+        }
+        for stopped in not_running {
+            let constant = stopped.reason.contains("match everything");
+            let expected = expected(&stopped.rule);
+            assert!(
+                expected.iter().all(|holds| *holds == constant),
+                "{}",
+                stopped.reason
+            );
         }
     }
 }

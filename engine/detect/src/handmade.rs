@@ -1,4 +1,6 @@
 //! Rules and views made by hand, for tests of the matching core without YAML and without a decoder.
+#![expect(clippy::unwrap_used, reason = "made for tests")]
+#![cfg_attr(not(test), allow(dead_code, reason = "the tests are left out"))]
 
 use event::{Fields, RecordClass, Slot, Span, Value, ValueKind, ViewKind};
 use sigma::{

@@ -34,7 +34,7 @@
 
 #![warn(clippy::disallowed_methods)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod agreement;
 mod alert;
 #[cfg(test)]
@@ -46,8 +46,11 @@ mod enrich;
 mod evaluate;
 mod explain;
 mod expression;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod handmade;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod harness;
 mod json;
 mod lint;
 mod matcher;

@@ -2,17 +2,128 @@
 //!
 //! Each takes any bytes whatever and panics where a promise is broken.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::anchored::Anchored;
 use crate::envelope::{Opener, is_id};
 use crate::index::Index;
-use crate::{Fault, Fields, Kind, Limits, Origin, Profile, Tape, ViewKind, fallback, scan};
+use crate::{
+    Decoder, Fault, Fields, Kind, Limits, Origin, ProcessCache, Profile, Tape, ViewKind, fallback,
+    scan,
+};
 
 /// Lines as Laurel writes them, one of each shape that matters to reading JSON: written by hand after
 /// Laurel's manual, 0.5 to 0.8.2.
-pub(crate) fn lines() -> Vec<&'static str> {
+pub fn lines() -> Vec<&'static str> {
     include_str!("harness/lines.jsonl").lines().collect()
+}
+
+/// Most lines that one input of [`line`] holds; each is read several times.
+const LINES_MAX: usize = 16;
+
+/// The body of the fuzz target `line`: the bytes as lines, one after the other. Scanner, fallback and `serde_json` read each
+/// alike, what is opened is whole, and a decoder with the fast path gives what one without gives, whatever both read before.
+pub fn line(bytes: &[u8]) {
+    let fields = everything_mapped();
+    let decoder = |fast| {
+        let decoder = Decoder::new(Arc::new(Profile::laurel()), Arc::clone(&fields));
+        (
+            decoder.with_fast_path(fast),
+            ProcessCache::new(1 << 20, 3_600_000),
+        )
+    };
+    let (mut fast, mut slow, mut anchored) = (decoder(true), decoder(false), Anchored::default());
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').take(LINES_MAX).collect();
+    for line in &lines {
+        scanner_agrees(line);
+        opened_is_whole(line);
+    }
+    // What the first round taught the fast path is put to use in the second.
+    for line in lines.iter().chain(&lines) {
+        fast_path_agrees(&mut anchored, line);
+        let readings = (
+            reading(&mut fast.0, &mut fast.1, line),
+            reading(&mut slow.0, &mut slow.1, line),
+        );
+        assert_eq!(readings.0, readings.1, "{}", String::from_utf8_lossy(line));
+    }
+}
+
+/// Fields of rules that read whatever each kind of view may hold.
+fn everything_mapped() -> Arc<Fields> {
+    let mut fields = Fields::default();
+    for kind in ViewKind::ALL {
+        fields.want_keywords(kind);
+        for known in crate::known_fields(kind) {
+            fields.want(kind, &known.name);
+        }
+    }
+    for field in ["type", "a0", "a1", "name", "key", "exe", "msg"] {
+        fields.want(ViewKind::Record, field);
+    }
+    for path in [
+        "PATH.name",
+        "SYSCALL.key",
+        "EXECVE.ARGV",
+        "SOCKADDR.SADDR.addr",
+    ] {
+        fields.want(ViewKind::Native, path);
+    }
+    Arc::new(fields)
+}
+
+/// Everything that views, alerts and counters say of a line; `None` where it is no event.
+pub(crate) fn reading(
+    decoder: &mut Decoder,
+    cache: &mut ProcessCache,
+    line: &[u8],
+) -> Option<String> {
+    let origin = Origin {
+        host: None,
+        scope: Some(b"test"),
+    };
+    let said = decoder.decode(line, &origin, cache).ok().map(|event| {
+        let views = event.views().iter().map(|view| {
+            let values = event.values(view).iter();
+            let values = values.map(|value| {
+                let text = event.bytes(value.span).escape_ascii().to_string();
+                (
+                    value.slot,
+                    value.kind,
+                    value.element,
+                    event.path(value),
+                    text,
+                )
+            });
+            (
+                view.kind,
+                view.class,
+                event.node_path(view.node),
+                values.collect::<Vec<_>>(),
+            )
+        });
+        let views: Vec<_> = views.collect();
+        let arguments = event.arguments();
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| {
+                (
+                    argument.index,
+                    argument.text,
+                    event.node_path(argument.node),
+                )
+            })
+            .collect();
+        let (id, process, flags) = (event.id(), event.process(), event.flags());
+        format!("{id:?}{views:?}{process:?}{arguments:?}{flags:?}")
+    });
+    let mut counts = decoder.take_counts();
+    // Of a name that nobody reads it need not be known that it stood twice.
+    counts.duplicate_keys = 0;
+    counts.fallback = 0;
+    said.map(|said| format!("{said}{counts:?}"))
 }
 
 /// Limits under which scanner, fallback and `serde_json` nest equally deep.

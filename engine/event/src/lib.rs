@@ -39,8 +39,9 @@ mod fallback;
 mod field;
 mod file_name;
 mod fill;
-#[cfg(test)]
-mod harness;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod harness;
 mod index;
 mod known_fields;
 mod lineage;

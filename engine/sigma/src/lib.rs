@@ -20,6 +20,8 @@ mod diagnostic;
 mod document;
 mod filter;
 mod fixture;
+#[doc(hidden)]
+pub mod harness;
 mod link;
 mod lint;
 mod load;

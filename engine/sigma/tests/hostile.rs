@@ -1,7 +1,6 @@
 //! Whatever a file holds, loading ends, quickly, and says where the fault is.
 #![cfg(test)]
 #![expect(
-    clippy::string_slice,
     clippy::format_push_string,
     reason = "a panic fails the test; speed does not matter"
 )]
@@ -9,8 +8,9 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sigma::yaml::{FILE_BYTES_MAX, Kind, Node, read};
-use sigma::{Condition, CorrelationCondition, Loaded, Seen, SourceFile, SourceTarget, load};
+use sigma::harness::rules;
+use sigma::yaml::FILE_BYTES_MAX;
+use sigma::{Loaded, SourceFile, load};
 
 const RULE: &str = "title: Netcat 'Ünïcödé'
 id: 5f3c7f0e-3a55-4a8e-9a3b-1d4d6a0c1b7e
@@ -94,95 +94,6 @@ fn load_text(text: &str) -> Loaded {
     load(&[source(text)])
 }
 
-/// Places lie in the text, on character borders, and on the line that their bytes are on.
-fn check_places(text: &str, loaded: &Loaded) {
-    for diagnostic in &loaded.diagnostics {
-        let (from, to) = (
-            diagnostic.place.bytes.0 as usize,
-            diagnostic.place.bytes.1 as usize,
-        );
-        assert!(text.get(from..to).is_some(), "{diagnostic:?} in {text:?}");
-        let before = text[..from].replace("\r\n", "\n").replace('\r', "\n");
-        let line = before.matches('\n').count() + 1;
-        assert_eq!(
-            line, diagnostic.place.line as usize,
-            "{diagnostic:?} in {text:?}"
-        );
-    }
-}
-
-/// Whatever refers to something finds it, and correlations read only those before them.
-fn check_links(loaded: &Loaded) {
-    for (at, correlation) in loaded.correlations.iter().enumerate() {
-        assert!(!correlation.sources.is_empty() && correlation.timespan_ms > 0);
-        for source in &correlation.sources {
-            assert_eq!(source.group_by.len(), correlation.group_by.len());
-            match source.target {
-                SourceTarget::Rule(rule) => assert!(rule < loaded.rules.len()),
-                SourceTarget::Correlation(read) => assert!(read < at),
-            }
-        }
-        if let CorrelationCondition::Seen(seen) = &correlation.condition {
-            check_seen(seen, correlation.sources.len());
-        }
-    }
-    for rule in &loaded.rules {
-        let conditions = rule.filters.iter().map(|filter| &filter.condition);
-        for condition in conditions.chain([&rule.detection.condition]) {
-            check_condition(condition, rule.detection.selections.len());
-        }
-    }
-}
-
-fn check_seen(seen: &Seen, sources: usize) {
-    match seen {
-        Seen::Source(at) => assert!(*at < sources),
-        Seen::And(terms) | Seen::Or(terms) => {
-            assert!(!terms.is_empty());
-            for term in terms {
-                check_seen(term, sources);
-            }
-        }
-        Seen::Not(term) => check_seen(term, sources),
-    }
-}
-
-fn check_condition(condition: &Condition, selections: usize) {
-    match condition {
-        Condition::Selection(idx) => assert!((idx.0 as usize) < selections),
-        Condition::And(terms) | Condition::Or(terms) => {
-            assert!(!terms.is_empty());
-            for term in terms {
-                check_condition(term, selections);
-            }
-        }
-        Condition::Not(term) => check_condition(term, selections),
-    }
-}
-
-/// Keys and plain numbers are found in the text where their places say.
-fn check_nodes(text: &str, node: &Node) {
-    let at = |bytes: (u32, u32)| &text[bytes.0 as usize..bytes.1 as usize];
-    match &node.kind {
-        Kind::Number(number) => assert!(
-            at(node.place.bytes).ends_with(&*number.written),
-            "{node:?} in {text:?}"
-        ),
-        Kind::Sequence(nodes) => nodes.iter().for_each(|node| check_nodes(text, node)),
-        Kind::Mapping(entries) => {
-            for entry in entries {
-                check_nodes(text, &entry.value);
-            }
-        }
-        Kind::Null | Kind::Bool(_) | Kind::String(_) => {
-            assert!(
-                text.get(node.place.bytes.0 as usize..node.place.bytes.1 as usize)
-                    .is_some()
-            );
-        }
-    }
-}
-
 /// Characters that mean something to YAML or Sigma, and some that do to UTF-8.
 fn characters() -> impl Strategy<Value = String> {
     let marks = "\n\n  :-|*?&!'\"[]{}#%@,\\\t\r\0éa0x~><.()=🦀\u{feff}\u{85}\u{2028}";
@@ -207,13 +118,12 @@ fn edited(text: &str, edits: &[Edit]) -> String {
 proptest! {
     #[test]
     fn random_characters_never_panic(text in characters()) {
-        check_places(&text, &load_text(&text));
+        rules(text.as_bytes());
     }
 
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        check_places(&text, &load_text(&text));
+        rules(&bytes);
     }
 
     #[test]
@@ -221,15 +131,7 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, characters()), 1..4),
         text in prop::sample::select(vec![RULE, LINKED])
     ) {
-        let text = edited(text, &edits);
-        let loaded = load_text(&text);
-        check_places(&text, &loaded);
-        check_links(&loaded);
-        for document in read(&source(&text)) {
-            if let Some(root) = document.root {
-                check_nodes(&text, &root);
-            }
-        }
+        rules(edited(text, &edits).as_bytes());
     }
 
     /// What stands before a document in its file does not change it.

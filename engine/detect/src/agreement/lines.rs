@@ -41,7 +41,7 @@ fn coded(text: &[u8]) -> String {
 }
 
 /// A line with some of the records SYSCALL, EXECVE, PATH, and one of another type.
-fn line(pool: &Pool) -> impl Strategy<Value = String> + use<> {
+pub(crate) fn line(pool: &Pool) -> impl Strategy<Value = String> + use<> {
     let text = || text(pool).prop_map(|text| coded(&text));
     let number = || prop::sample::select(&[0, 1, 3, 1000][..]);
     let syscall = (text(), text(), number(), number()).prop_map(|(exe, key, pid, uid)| {
@@ -136,17 +136,33 @@ proptest! {
     /// With every optimisation on and off the detector finds in a line what the reference finds in it.
     #[test]
     fn a_line_is_read_and_judged_as_the_reference_does((rules, lines) in rules_and_lines()) {
-        let expected = meant(&rules, &lines);
-        let often: Vec<String> = lines.iter().cycle().take(LINES * TIMES).cloned().collect();
-        for options in Options::variants() {
-            let Compiled { plan, not_running, .. } = Plan::compile_with(rules.clone(), options);
-            let stopped: BTreeSet<&str> = not_running.iter().map(|rule| rule.rule.attributes.key()).collect();
-            for (at, found) in detected(plan, &often).iter().enumerate() {
-                let (expected, line) = (&expected[at % LINES], &often[at]);
-                let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
-                let running: BTreeSet<&str> = &expected - &stopped;
-                prop_assert!(found.iter().eq(&running), "{options:?} {at} {line}: {found:?} {running:?}");
-            }
+        agree(&rules, &lines);
+    }
+}
+
+/// What a detector finds in these lines, with every optimisation on and off, is what the reference finds.
+pub(crate) fn agree(rules: &[Rule], lines: &[String]) {
+    let expected = meant(rules, lines);
+    let often: Vec<String> = lines
+        .iter()
+        .cycle()
+        .take(lines.len() * TIMES)
+        .cloned()
+        .collect();
+    for options in Options::variants() {
+        let Compiled {
+            plan, not_running, ..
+        } = Plan::compile_with(rules.to_vec(), options);
+        let stopped = not_running.iter();
+        let stopped: BTreeSet<&str> = stopped.map(|rule| rule.rule.attributes.key()).collect();
+        for (at, found) in detected(plan, &often).iter().enumerate() {
+            let (expected, line) = (&expected[at % lines.len()], &often[at]);
+            let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+            let running: BTreeSet<&str> = &expected - &stopped;
+            assert!(
+                found.iter().eq(&running),
+                "{options:?} {at} {line}: {found:?} {running:?}"
+            );
         }
     }
 }

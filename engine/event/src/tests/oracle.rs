@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::recorded::{fixtures, shared_lines};
 use super::{Bench, MAPPED};
 use crate::anchored::Anchored;
-use crate::harness::fast_path_agrees;
+use crate::harness::{self, fast_path_agrees, reading};
 use crate::{Profile, ValueKind, ViewKind};
 
 /// Reads everything that can be read of an event.
@@ -237,7 +237,7 @@ fn everything_of_recorded_events_can_be_read() {
 /// Lines with as many shapes as there are: recorded ones, and those written by hand for the scanner.
 fn seeds() -> Vec<Vec<u8>> {
     let recorded = fixtures().into_iter().step_by(97).map(String::into_bytes);
-    let written = crate::harness::lines()
+    let written = harness::lines()
         .into_iter()
         .map(|line| line.as_bytes().to_vec());
     recorded.chain(written).collect()
@@ -273,9 +273,30 @@ proptest! {
         everything_can_be_read(&mut bench(), &line);
     }
 
+    /// Several lines, which teach the fast path.
+    #[test]
+    fn damaged_lines_are_read_alike_by_every_path(
+        picks in prop::collection::vec(
+            (prop::sample::select(seeds()), prop::collection::vec(any_damage(), 0..3)),
+            1..6,
+        ),
+    ) {
+        let mut lines = Vec::new();
+        for (mut line, damages) in picks {
+            for (at, out, piece) in damages {
+                let from = at.index(line.len() + 1);
+                let to = (from + usize::from(out)).min(line.len());
+                line.splice(from..to, piece);
+            }
+            lines.push(line);
+        }
+        harness::line(&lines.join(&b'\n'));
+    }
+
     #[test]
     fn any_bytes_are_refused_or_read_whole(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         everything_can_be_read(&mut bench(), &bytes);
+        harness::line(&bytes);
     }
 }
 
@@ -410,30 +431,8 @@ const FEW: [&[(ViewKind, &str)]; 4] = [
     ],
 ];
 
-/// What views, alerts and counters say of a line, with and without the fast path.
 fn readings_of(bench: &mut Bench, line: &[u8]) -> Option<String> {
-    let fields = std::sync::Arc::clone(&bench.fields);
-    let said = bench.decode(line).ok().map(|event| {
-        let views = super::show(&fields, &event);
-        let arguments = event.arguments();
-        let arguments: Vec<_> = arguments
-            .iter()
-            .map(|argument| {
-                (
-                    argument.index,
-                    argument.text,
-                    event.node_path(argument.node),
-                )
-            })
-            .collect();
-        let (process, flags) = (event.process(), event.flags());
-        format!("{views}{process:?}{arguments:?}{flags:?}")
-    });
-    let mut counts = bench.decoder.take_counts();
-    // Of a name that nobody reads it need not be known that it stood twice.
-    counts.duplicate_keys = 0;
-    counts.fallback = 0;
-    said.map(|said| format!("{said}{counts:?}"))
+    reading(&mut bench.decoder, &mut bench.cache, line)
 }
 
 proptest! {
