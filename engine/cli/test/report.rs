@@ -83,6 +83,8 @@ impl Report {
             Some(texts.error(&result.case.place, &name, &wrong.message))
         });
         mistakes.chain(failures).collect()
+    }
+
     /// Where the second opinion is another one; what is true of a rule whatever the case once for each rule.
     fn notes(&self, paint: Paint) -> String {
         let mut text = String::new();

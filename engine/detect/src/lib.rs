@@ -77,8 +77,7 @@ pub use correlate::{
 pub use cost::{Clocks, RuleCost, SharedCost};
 pub use explain::{
     ConditionForm, ExplainedCondition, ExplainedItem, ExplainedMatcher, ExplainedSearch,
-    ExplainedSelection, ExplainedView, Explainer, Need, SeenValue, Wanted, hint::Hint,
-    ExplainedSelection, ExplainedView, Explainer, FlatView, SeenValue, Wanted,
+    ExplainedSelection, ExplainedView, Explainer, FlatView, Need, SeenValue, Wanted, hint::Hint,
 };
 pub use json::JsonDetector;
 pub use lint::CODES;
