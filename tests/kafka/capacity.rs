@@ -341,7 +341,9 @@ impl Reading {
             while !stopped.load(Ordering::Relaxed) {
                 if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
                     let now = now_ms();
-                    let sent = sent_ms(message.payload().unwrap_or_default());
+                    let Some(sent) = sent_ms(message.payload().unwrap_or_default()) else {
+                        continue;
+                    };
                     let written = message.timestamp().to_millis().unwrap_or_default();
                     let written = u128::try_from(written).unwrap_or_default();
                     waited.push((now.saturating_sub(sent), written.saturating_sub(sent)));
@@ -360,10 +362,12 @@ impl Reading {
     }
 }
 
-/// When the event of an alert was stamped.
-fn sent_ms(alert: &[u8]) -> u128 {
+/// When the event of an alert was stamped; `None` for a correlation, which waits for what comes late, and has none.
+fn sent_ms(alert: &[u8]) -> Option<u128> {
     let alert: Value = serde_json::from_slice(alert).expect("an alert");
-    let event = alert["event"].as_str().expect("its event");
+    let event = alert["event"].as_str();
+    assert_eq!(event.is_none(), alert.get("correlation").is_some());
+    let event = event?;
     let id = event
         .strip_prefix(r#"{"ID":""#)
         .expect("the id comes first");
@@ -372,7 +376,7 @@ fn sent_ms(alert: &[u8]) -> u128 {
         .get(..3)
         .and_then(|ms| ms.parse().ok())
         .expect("milliseconds");
-    seconds.parse::<u128>().expect("seconds") * 1000 + ms
+    Some(seconds.parse::<u128>().expect("seconds") * 1000 + ms)
 }
 
 #[test]
