@@ -21,14 +21,15 @@ const BEFORE_MS: i64 = 60_000;
 /// How much later than others an event may come, as `pythia run` has it.
 const LATENESS_MS: i64 = 30_000;
 
-/// The rules of a case with its correlations, and without: then what only feeds them does not run.
-pub(crate) fn plans(loaded: &Loaded) -> [Arc<Plan>; 2] {
+/// The rules of a case with its correlations; the same rules without; and without what only feeds correlations.
+pub(crate) fn plans(loaded: &Loaded) -> [Arc<Plan>; 3] {
     let (rules, correlations) = loaded.correlated_rules();
-    let compile = |correlations| {
-        let compiled = Plan::compile_all(rules.clone(), correlations, Options::ALL);
-        Arc::new(compiled.plan)
-    };
-    [compile(correlations), compile(Vec::new())]
+    let compile = |correlations| Plan::compile_all(rules.clone(), correlations, Options::ALL).plan;
+    [
+        Arc::new(compile(correlations.clone())),
+        Arc::new(compile(correlations).without_correlations()),
+        Arc::new(compile(Vec::new())),
+    ]
 }
 
 /// A detector and a correlator that have seen the crowd.

@@ -314,6 +314,16 @@ impl Plan {
         &self.hash
     }
 
+    /// The same without correlations: rules that only feed them match in silence. To measure what correlations add.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_correlations(self) -> Self {
+        Self {
+            correlations: Arc::default(),
+            ..self
+        }
+    }
+
     /// The correlations that run.
     pub fn correlations(&self) -> &Arc<Correlations> {
         &self.correlations
