@@ -107,7 +107,7 @@ fn measure(loaded: &Loaded) -> Report {
     }
     if loaded.case.limits.contains_key("bytes per group") {
         let lines = crowd::lines(&loaded.text);
-        let [joined, alone] = crowd::plans(loaded).map(|plan| {
+        let [joined, alone, _] = crowd::plans(loaded).map(|plan| {
             let before = HeapStats::get().curr_bytes;
             let crowd = Crowd::new(&plan, &lines);
             (HeapStats::get().curr_bytes - before, crowd.groups())
