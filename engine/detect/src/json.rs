@@ -241,11 +241,20 @@ struct Row<'v> {
 /// Rows below one member of an event; combinations beyond are not looked at.
 const ROWS_MAX: usize = 10_000;
 
-/// What these paths find: of an array the rows of each element, of an object each combination of those of its
+/// Whether an array is one of objects: of one of plain values every value is the field's own (M4), none a row.
+fn has_objects(elements: &[Value]) -> bool {
+    elements.iter().any(|element| match element {
+        Value::Object(_) => true,
+        Value::Array(elements) => has_objects(elements),
+        _ => false,
+    })
+}
+
+/// What these paths find: of an array of objects the rows of each element, of an object each combination of those of its
 /// members. There is always one.
 fn rows<'v>(at: &'v Value, paths: &[Path<'_>]) -> Vec<Row<'v>> {
     match at {
-        Value::Array(elements) if !elements.is_empty() => {
+        Value::Array(elements) if has_objects(elements) => {
             let rows = elements.iter().flat_map(|element| rows(element, paths));
             let in_array = |row| Row {
                 in_array: true,
