@@ -18,7 +18,7 @@ const UNFED: Code = Code {
     code: "P001",
     name: "unfed-field",
     severity: Severity::Warning,
-    explanation: "A rule reads a field that nothing feeds in its views; it runs, and the field counts as missing",
+    explanation: "A rule reads a field that nothing feeds in its views; the field counts as missing",
     cure: "name a field that `pythia fields` lists",
 };
 
@@ -62,6 +62,15 @@ const LOG_SOURCE: Code = Code {
     cure: "mend the word",
 };
 
+const IDLE: Code = Code {
+    code: "P007",
+    name: "idle-rule",
+    severity: Severity::Warning,
+    explanation: "A rule loads, views feed its log source, and it does not run: it never matches, or always does, or is \
+                  too large",
+    cure: "mend what the message names; a match must depend on the event",
+};
+
 /// Every code that compiling can report.
 pub static CODES: &[Code] = &[
     UNFED,
@@ -70,6 +79,7 @@ pub static CODES: &[Code] = &[
     IMPOSSIBLE,
     CONTRADICTION,
     LOG_SOURCE,
+    IDLE,
 ];
 
 /// No view feeds the rule's log source, and it is nearly one that there is.
@@ -80,23 +90,40 @@ pub(crate) fn log_source(rule: &Rule) -> Option<Diagnostic> {
     Some(diagnostic(&LOG_SOURCE, rule, place, message, &cure))
 }
 
-/// The rule reads fields that nothing feeds; `None` if there are none.
-pub(crate) fn unfed(rule: &Rule, unfed: &BTreeSet<Unfed>, kind: ViewKind) -> Option<Diagnostic> {
-    let place = first_place(unfed)?;
-    let message = format!(
-        "nothing feeds {} in views of {}",
-        names_of(unfed).join(", "),
-        view_name(kind)
-    );
-    let help = "the rule runs, and the field counts as missing";
-    let help = match cure(unfed, kind) {
-        Some(cure) => format!("{cure} As it stands, {help}"),
-        None => format!(
-            "{help}; `pythia fields {}` lists those that there are",
-            view_name(kind)
-        ),
+/// The fields that a rule reads and nothing feeds, each at its first place.
+pub(crate) fn unfed(
+    rule: &Rule,
+    unfed: &BTreeSet<Unfed>,
+    kind: ViewKind,
+    runs: bool,
+) -> Vec<Diagnostic> {
+    let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
+    for Unfed { field, place } in unfed {
+        let known = first.entry(field).or_insert(place);
+        *known = place.min(*known);
+    }
+    let known = known_fields(kind);
+    let view = view_name(kind);
+    let outcome = if runs {
+        "the rule runs, and the field counts as missing"
+    } else {
+        "the rule does not run"
     };
-    Some(diagnostic(&UNFED, rule, place, message, &help))
+    let fault = |(name, place): (&str, &Place)| {
+        let message = format!("nothing feeds `{name}` in views of {view}");
+        let help = match did_you_mean(name, known.iter().map(|field| &*field.name)) {
+            Some(cure) => format!("{cure} As it stands, {outcome}"),
+            None => format!("{outcome}; `pythia fields {view}` lists those that there are"),
+        };
+        diagnostic(&UNFED, rule, place, message, &help)
+    };
+    first.into_iter().map(fault).collect()
+}
+
+/// The rule does not run, and no other warning says why.
+pub(crate) fn idle(rule: &Rule, place: &Place, reason: &str) -> Diagnostic {
+    let message = format!("the rule does not run: {reason}");
+    diagnostic(&IDLE, rule, place, message, IDLE.cure)
 }
 
 /// Members that the rule reads and that are nearly ones that there are. Of records any member may be asked for, so that

@@ -51,7 +51,7 @@ pub struct Compiled {
     pub not_running: Vec<NotRunning>,
     /// Loaded correlations that are not in it, and why.
     pub correlations_not_running: Vec<(Correlation, String)>,
-    /// Warnings on rules that are in it.
+    /// Warnings on rules that are in it, and on those that are not for another reason than their log source.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -223,8 +223,15 @@ impl Plan {
                     place,
                     reason,
                     always,
+                    unfed,
                 }) => {
-                    diagnostics.extend(lint::impossible(&rule, kind));
+                    let mut why = lint::unfed(&rule, &unfed, kind, false);
+                    why.extend(lint::misspelt(&rule, kind));
+                    why.extend(lint::impossible(&rule, kind));
+                    if why.is_empty() {
+                        why.push(lint::idle(&rule, &place, &reason));
+                    }
+                    diagnostics.extend(why);
                     not_running.push(NotRunning {
                         rule,
                         routed: true,
@@ -406,6 +413,8 @@ struct Refused {
     place: Place,
     reason: String,
     always: Option<bool>,
+    /// The fields that nothing feeds, if they are the reason.
+    unfed: BTreeSet<Unfed>,
 }
 
 /// A plan in the making.
@@ -481,6 +490,7 @@ impl Compiler {
                 place: rule.attributes.place.clone(),
                 reason,
                 always: None,
+                unfed: BTreeSet::new(),
             });
         }
         let mut names = Names::resolve(rule, kind, &mut self.fields);
@@ -509,6 +519,7 @@ impl Compiler {
                 place: rule.attributes.place.clone(),
                 reason: regex.0,
                 always: None,
+                unfed: BTreeSet::new(),
             })?;
             let filters = (0..).zip(&rule.filters).filter_map(|(number, filter)| {
                 let filter = condition(&filter.condition, &selections);
@@ -535,6 +546,7 @@ impl Compiler {
                     place,
                     reason: why_constant(constant, &unfed, kind),
                     always: Some(constant),
+                    unfed,
                 });
             }
         }
@@ -598,7 +610,7 @@ impl Compiler {
             let has_witness = |selection: SelectionIdx| selection_has_witness[selection.0 as usize];
             lint::no_witness(rule, kind, &without_witness, &has_witness)
         });
-        let unfed = lint::unfed(rule, &unfed, kind).into_iter();
+        let unfed = lint::unfed(rule, &unfed, kind, true).into_iter();
         let misspelt = lint::misspelt(rule, kind);
         let impossible = lint::impossible(rule, kind);
         let warnings = unfed.chain(misspelt).chain(impossible);

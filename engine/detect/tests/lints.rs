@@ -196,3 +196,29 @@ fn two_values_of_a_field_that_has_one_are_told() {
         assert_eq!(told(logsource, lines), [""; 0], "{lines:?}");
     }
 }
+
+/// A field that is misspelt kills this rule, or several do: each is told, and so is any other reason.
+#[test]
+fn what_keeps_a_rule_from_running_is_told() {
+    let told = |logsource: &str, detection: &str| {
+        let text = format!("title: T\nlogsource: {{{logsource}}}\ndetection: {{{detection}}}\n");
+        let file = SourceFile {
+            name: "rule.yml".into(),
+            text: text.into(),
+        };
+        let compiled = Plan::compile(load(&[file]).rules);
+        assert_eq!(compiled.not_running.len(), 1, "{detection}");
+        let told = compiled.diagnostics.iter();
+        told.map(|told| format!("{} {}", told.code, told.place.column))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(PROCESS, "s: {Imag: /a}, condition: s"), ["P001 17"]);
+    assert_eq!(
+        told(PROCESS, "s: {Usr: root, Imag: /a}, condition: s"),
+        ["P001 28", "P001 17"]
+    );
+    let two = "s: {type: SYSCALL}, t: {type: PATH}, condition: s and t";
+    assert_eq!(told(AUDITD, two), ["P007 1"]);
+    let windows = "product: windows, service: sysmon";
+    assert_eq!(told(windows, "s: {Imag: /a}, condition: s"), [""; 0]);
+}
