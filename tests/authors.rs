@@ -706,6 +706,14 @@ fn a_misspelt_field_is_compared_with_those_that_there_are() {
         &ran,
         0,
         &expect![[r#"
+            warning[P001]: nothing feeds `Imge` in views of process_creation
+             --> ./a.yml:3:17
+              |
+            3 | detection: {a: {Imge|endswith: /sh}, condition: a}
+              |                 ^^^^^^^^^^^^^
+              |
+              = help: did you mean `Image`? As it stands, the rule does not run
+
             warning[P001]: nothing feeds `image` in views of process_creation
              --> ./b.yml:3:17
               |
@@ -746,7 +754,7 @@ fn a_misspelt_field_is_compared_with_those_that_there_are() {
               laurel: 1 rule
               process_creation: 2 rules
 
-            5 files: 5 rules loaded, 0 failed to load; 0 errors, 4 warnings
+            5 files: 5 rules loaded, 0 failed to load; 0 errors, 5 warnings
             4 running, 1 not running
             product linux: 5 rules, 5 routed, 4 running, 1 listed as not running
         "#]],
@@ -932,4 +940,90 @@ fn the_second_opinion_on_our_rules_is_explained() {
         judged += 1;
     }
     assert!(judged > 100, "{judged}");
+}
+
+/// Values of placeholders come from a file; its mistakes are told all at once.
+#[test]
+fn placeholders_have_values_from_a_file() {
+    let folder = Folder::new();
+    let rule = folder.write(
+        "rule.yml",
+        "title: Administrators list users\nlogsource: {product: linux, category: process_creation}\ndetection:\n  \
+         selection:\n    CommandLine: id\n    User|expand: '%Administrators%'\n  condition: selection\n",
+    );
+    let event = folder.write(
+        "event.jsonl",
+        r#"{"ID":"1700000000.123:1","SYSCALL":{"uid":1000,"UID":"alice"},"EXECVE":{"argc":1,"ARGV":["id"]}}"#,
+    );
+    let values = folder.write("values.yml", "Administrators: [alice, bob]\n");
+    let scan = |more: &[&str]| {
+        let arguments = [
+            &["scan", "--output", "jsonl", "--rules", &rule],
+            more,
+            &[&event],
+        ]
+        .concat();
+        run(&arguments)
+    };
+    let without = scan(&[]);
+    assert_eq!(without.code, Some(2));
+    assert!(
+        without.err.contains("--placeholders FILE"),
+        "{}",
+        without.err
+    );
+    let with = scan(&["--placeholders", &values]);
+    assert_eq!(
+        (with.code, with.out.lines().count()),
+        (Some(0), 1),
+        "{}",
+        with.err
+    );
+    let broken = folder.write("broken.yml", "Administrators: {alice: bob}\nOthers:\n");
+    let refused = run(&["check", "--placeholders", &broken, &rule]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused
+            .err
+            .contains("broken.yml:1:17: `Administrators` has a map"),
+        "{}",
+        refused.err
+    );
+    assert!(
+        refused.err.contains("broken.yml:2:7: `Others` has null"),
+        "{}",
+        refused.err
+    );
+}
+
+/// What cannot be read in a folder is told, and stops no other rule; paths that overlap load a rule once.
+#[test]
+fn a_link_to_nothing_and_a_pipe_stop_no_other_rule() {
+    let folder = Folder::new();
+    let rule = "title: T\nid: 3e0f9b52-6d6e-4c8c-8f0e-5b8a52a3c001\nlogsource: {product: linux, category: process_creation}\n\
+                detection: {selection: {CommandLine: id}, condition: selection}\n";
+    let rules = std::path::PathBuf::from(folder.path("rules"));
+    fs::create_dir(&rules).expect("a folder");
+    let path = folder.write("rules/sound.yml", rule);
+    std::os::unix::fs::symlink("/no/such/file.yml", rules.join("dangling.yml")).expect("a link");
+    let pipe = rules.join("pipe.yml");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo runs");
+    assert!(made.success());
+    let rules = rules.display().to_string();
+    let ran = run(&["check", "--output", "table", &rules, &path]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    for part in [
+        "dangling.yml:1:1",
+        "the file cannot be read: No such file or directory",
+        "the file cannot be read: it is no file",
+        "1 running, 0 not running",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(!ran.out.contains("R014"), "{}", ran.out);
+    let named = run(&["check", &format!("{rules}/dangling.yml")]);
+    assert_eq!(named.code, Some(2), "{}", named.out);
 }

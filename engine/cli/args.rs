@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::rules::Loading;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::printing::Output;
@@ -33,6 +34,9 @@ pub(crate) struct Common {
     /// the program carries
     #[arg(long = "rules", value_name = "PATH", global = true)]
     pub(crate) rules: Vec<PathBuf>,
+    /// Values for `%name%` in rules: a YAML file of `name: value` or `name: [value, value]` lines
+    #[arg(long, value_name = "FILE", global = true, env = "PYTHIA_PLACEHOLDERS")]
+    pub(crate) placeholders: Option<PathBuf>,
     /// Configuration file
     #[arg(long, value_name = "FILE", global = true, env = "PYTHIA_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -61,6 +65,14 @@ pub(crate) enum OutputWord {
 }
 
 impl Common {
+    /// How rules are loaded.
+    pub(crate) fn loading(&self) -> Loading {
+        Loading {
+            options: self.options(),
+            placeholders: self.placeholders.clone(),
+        }
+    }
+
     /// The engine's optimisations.
     pub(crate) fn options(&self) -> Options {
         let names = self.without.iter();

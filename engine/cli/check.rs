@@ -32,7 +32,7 @@ pub(crate) fn run(common: &Common, check: &Check) -> Result<Exit> {
             .map(Into::into)
             .collect();
     }
-    let rules = rules::load(&paths, common.options(), rules::By::Scan)?;
+    let rules = rules::load(&paths, &common.loading(), rules::By::Scan)?;
     if rules.files.is_empty() {
         let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
         let what = "there is no rule file (.yml, .yaml) in";

@@ -107,7 +107,7 @@ impl Loaded {
         let names = explained
             .iter()
             .map(|path| path.to_string_lossy().into_owned());
-        let rules = rules::load_only(&paths, common.options())?;
+        let rules = rules::load_only(&paths, &common.loading())?;
         let errors = rules.count(Severity::Error);
         if errors > 0 && !common.quiet {
             let errors = config::count(errors as u64, "error");
@@ -158,7 +158,7 @@ impl Loaded {
             return Ok(Vec::new());
         }
         // What the service does not evaluate is known where rules are compiled for it.
-        let service = rules::load_only_by(&self.paths, common.options(), rules::By::Service)?;
+        let service = rules::load_only_by(&self.paths, &common.loading(), rules::By::Service)?;
         let refused = service.compiled.correlations_not_running;
         let with = |(of, index, reason): (&sigma::Correlation, _, _)| {
             let refused = refused.iter().find(|(refused, _)| {

@@ -13,11 +13,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Result;
-use detect::Options;
 use sigma::Severity;
 use stream::{Rulesets, Stop};
 
-use crate::rules::{self, Rules};
+use crate::rules::{self, Loading, Rules};
 
 /// Files that have changed are loaded when they have been the same for so long.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -68,11 +67,16 @@ pub(crate) fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
     }
 }
 
+/// The files and folders that rules are made of: what changes there changes them.
+pub(crate) fn watched(paths: &[PathBuf], loading: &Loading) -> Vec<PathBuf> {
+    paths.iter().chain(&loading.placeholders).cloned().collect()
+}
+
 /// Keeps the service's ruleset what its files are, on a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     paths: Vec<PathBuf>,
-    options: Options,
+    loading: Loading,
     rulesets: Arc<Rulesets>,
     stop: Stop,
     /// What lay there when the rules in use were loaded; `None`: what lies there could not be loaded.
@@ -98,14 +102,14 @@ impl Watcher {
     /// For rules of these paths that have been loaded; the fingerprint was taken before that.
     pub(crate) fn new(
         paths: Vec<PathBuf>,
-        options: Options,
+        loading: Loading,
         loaded: Fingerprint,
         rulesets: Arc<Rulesets>,
         stop: Stop,
     ) -> Self {
         Self {
             paths,
-            options,
+            loading,
             rulesets,
             stop,
             loaded: Some(loaded),
@@ -147,8 +151,8 @@ impl Watcher {
 
     /// Loads the rules if their files have changed and are at rest, or if that is asked for.
     fn look(&mut self, asked: bool) -> Look {
-        let options = self.options;
-        self.look_with(asked, |paths| load(paths, options))
+        let loading = self.loading.clone();
+        self.look_with(asked, |paths| load(paths, &loading))
     }
 
     fn look_with(
@@ -156,7 +160,8 @@ impl Watcher {
         asked: bool,
         load: impl FnOnce(&[PathBuf]) -> Result<Rules, String>,
     ) -> Look {
-        let now = fingerprint(&self.paths);
+        let watched = watched(&self.paths, &self.loading);
+        let now = fingerprint(&watched);
         let at_rest = self.seen.as_ref() == Some(&now);
         self.seen = Some(now.clone());
         if !asked && self.loaded.as_ref() == Some(&now) {
@@ -168,7 +173,7 @@ impl Watcher {
         }
         let loaded = load(&self.paths);
         // What was read while files moved may be half of the old and half of the new.
-        let after = fingerprint(&self.paths);
+        let after = fingerprint(&watched);
         if after != now {
             self.seen = Some(after);
             return self.unsettled();
@@ -203,9 +208,9 @@ impl Watcher {
 }
 
 /// Loads and compiles; the reason and the cure where there is nothing to take the place of rules that run.
-fn load(paths: &[PathBuf], options: Options) -> Result<Rules, String> {
+fn load(paths: &[PathBuf], loading: &Loading) -> Result<Rules, String> {
     guarded(|| {
-        let rules = rules::load(paths, options, rules::By::Service)?;
+        let rules = rules::load(paths, loading, rules::By::Service)?;
         rules.demand_some()?;
         Ok(rules)
     })
@@ -277,6 +282,12 @@ mod tests {
     use stream::Telemetry;
 
     use super::*;
+    use detect::Options;
+
+    const PLAIN: Loading = Loading {
+        options: Options::ALL,
+        placeholders: None,
+    };
 
     /// A folder of rules and its watcher. Looks come from the test, not from a clock.
     struct Watched {
@@ -299,12 +310,11 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let paths = vec![fill(folder.path())];
             let loaded = fingerprint(&paths);
-            let rules = load(&paths, Options::ALL).expect("there are rules at first");
+            let rules = load(&paths, &PLAIN).expect("there are rules at first");
             let telemetry = Arc::new(Telemetry::new());
             let plan = Arc::new(rules.compiled.plan);
             let rulesets = Rulesets::new(plan, stream::Idle::default(), Arc::clone(&telemetry));
-            let watcher =
-                Watcher::new(paths, Options::ALL, loaded, Arc::new(rulesets), Stop::new());
+            let watcher = Watcher::new(paths, PLAIN, loaded, Arc::new(rulesets), Stop::new());
             Self {
                 folder,
                 watcher,
@@ -565,7 +575,7 @@ mod tests {
         assert_eq!(rules.watcher.look(false), Look::Unsettled);
         for asked in [false, true] {
             let moving = |paths: &[PathBuf]| {
-                let loaded = load(paths, Options::ALL);
+                let loaded = load(paths, &PLAIN);
                 let text = format!("{}# {asked}\n", rule("third"));
                 fs::write(&path, text).expect("the folder takes a file");
                 loaded
@@ -581,7 +591,7 @@ mod tests {
 
     #[test]
     fn a_failed_reload_says_why_and_what_helps() {
-        let loaded = load(&["/no/such/folder".into()], Options::ALL);
+        let loaded = load(&["/no/such/folder".into()], &PLAIN);
         let reason = loaded.err().expect("it is not there");
         for part in ["/no/such/folder: No such file", "; mend that"] {
             assert!(reason.contains(part), "{reason}");

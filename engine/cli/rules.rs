@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +71,42 @@ impl Rules {
     }
 }
 
+/// What loading takes beside the files.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading {
+    /// The engine's optimisations.
+    pub(crate) options: Options,
+    /// The file that gives values to placeholders; read each time.
+    pub(crate) placeholders: Option<PathBuf>,
+}
+
+impl Loading {
+    /// An error has all mistakes of the file.
+    fn sigma(&self) -> Result<sigma::Options> {
+        let Some(path) = &self.placeholders else {
+            return Ok(sigma::Options::default());
+        };
+        let name = path.display();
+        let wrong = |what: String| Failure::Usage(what);
+        let file = match read_one(path).map_err(|error| wrong(format!("{name}: {error}")))? {
+            Ok(file) => file,
+            Err(not_utf8) => return Err(wrong(format!("{name}: {}", not_utf8.1.message)).into()),
+        };
+        let placeholders = sigma::read_placeholders(&file).map_err(|mistakes| {
+            let line = |one: &Diagnostic| {
+                let Place { line, column, .. } = one.place;
+                let help = one.help.as_deref().unwrap_or_default();
+                format!("{name}:{line}:{column}: {}; {help}", one.message)
+            };
+            wrong(mistakes.iter().map(line).collect::<Vec<_>>().join("\n"))
+        })?;
+        Ok(sigma::Options {
+            placeholders,
+            ..sigma::Options::default()
+        })
+    }
+}
+
 /// Who evaluates the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
@@ -105,55 +141,55 @@ fn refuse_spread(correlations: &mut [Correlation]) {
 }
 
 /// Loads these files and folders, or the starter rules if there are none.
-pub(crate) fn load(paths: &[PathBuf], options: Options, by: By) -> Result<Rules> {
+pub(crate) fn load(paths: &[PathBuf], loading: &Loading, by: By) -> Result<Rules> {
     if paths.is_empty() {
-        return Ok(compile(starter(), Vec::new(), options, by));
+        return compile(starter(), Vec::new(), loading, by);
     }
     let (files, unreadable) = read(paths)?;
-    Ok(compile(files, unreadable, options, by))
+    compile(files, unreadable, loading, by)
 }
 
 /// The same as a scan reads them, but that no path means no rule.
-pub(crate) fn load_only(paths: &[PathBuf], options: Options) -> Result<Rules> {
-    load_only_by(paths, options, By::Scan)
+pub(crate) fn load_only(paths: &[PathBuf], loading: &Loading) -> Result<Rules> {
+    load_only_by(paths, loading, By::Scan)
 }
 
 /// The same for another who evaluates them.
-pub(crate) fn load_only_by(paths: &[PathBuf], options: Options, by: By) -> Result<Rules> {
+pub(crate) fn load_only_by(paths: &[PathBuf], loading: &Loading, by: By) -> Result<Rules> {
     let (files, unreadable) = read(paths)?;
-    Ok(compile(files, unreadable, options, by))
+    compile(files, unreadable, loading, by)
 }
 
 fn compile(
     mut files: Vec<SourceFile>,
     unreadable: Vec<NotUtf8>,
-    options: Options,
+    loading: &Loading,
     by: By,
-) -> Rules {
-    let mut loaded = sigma::load(&files);
+) -> Result<Rules> {
+    let mut loaded = sigma::load_with(&files, &loading.sigma()?);
     if by == By::Service {
         refuse_spread(&mut loaded.correlations);
     }
     let (not_utf8, faults): (Vec<_>, Vec<_>) = unreadable.into_iter().unzip();
     files.extend(not_utf8);
     let documents = loaded.rules.len() + loaded.correlations.len() + loaded.filters.len();
-    let compiled = Plan::compile_all(loaded.rules, loaded.correlations, options);
+    let compiled = Plan::compile_all(loaded.rules, loaded.correlations, loading.options);
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(compiled.diagnostics.iter().cloned());
     diagnostics.extend(faults);
     diagnostics.sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
-    Rules {
+    Ok(Rules {
         files,
         loaded: documents,
         compiled,
         filters: loaded.filters,
         diagnostics,
-    }
+    })
 }
 
 /// The same for a command that runs rules: says in short what is wrong with them, on stderr.
 pub(crate) fn load_to_run(common: &Common, paths: &[PathBuf], by: By) -> Result<Rules> {
-    let rules = load(paths, common.options(), by)?;
+    let rules = load(paths, &common.loading(), by)?;
     let errors = rules.count(Severity::Error);
     if errors > 0 && !common.quiet {
         let shower = Shower::new(&rules.files, Paint::stderr());
@@ -212,10 +248,18 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<SourceFile>, Vec<NotUtf8>)> {
     let mut files = Vec::new();
     let mut not_utf8 = Vec::new();
     for path in found {
-        match read_one(&path) {
+        let is_named = paths.contains(&path);
+        // What lies in a folder may be a link to nothing, or a pipe that nobody writes to.
+        let readable = if is_named || path.is_file() {
+            read_one(&path)
+        } else {
+            Err(fs::metadata(&path).map_or_else(|error| error, |_| ErrorKind::InvalidInput.into()))
+        };
+        match readable {
             Ok(Ok(file)) => files.push(file),
             Ok(Err(fault)) => not_utf8.push(*fault),
-            Err(error) => missing.push(format!("{}: {error}", path.display())),
+            Err(error) if is_named => missing.push(format!("{}: {error}", path.display())),
+            Err(error) => not_utf8.push(unreadable(&path, &error)),
         }
     }
     if !missing.is_empty() {
@@ -248,6 +292,9 @@ fn find_with(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> (Vec<PathB
             missing.push(format!("{}: {error}", path.display()));
         }
     }
+    // Paths may overlap.
+    let mut seen = BTreeSet::new();
+    found.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     (found, missing)
 }
 
@@ -257,6 +304,32 @@ fn read_within(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The fault of a file of a folder that cannot be read; the others are.
+fn unreadable(path: &Path, error: &std::io::Error) -> NotUtf8 {
+    let name: Arc<str> = path.to_string_lossy().into();
+    let why = match error.kind() {
+        ErrorKind::InvalidInput => "it is no file".to_owned(),
+        _ => error.to_string(),
+    };
+    let place = Place {
+        file: Arc::clone(&name),
+        line: 1,
+        column: 1,
+        bytes: (0, 0),
+    };
+    let fault = Diagnostic {
+        code: "R001",
+        severity: Severity::Error,
+        place,
+        message: format!("the file cannot be read: {why}"),
+        label: None,
+        help: Some("mend or remove it; the other files are loaded".to_owned()),
+        rule: None,
+    };
+    let text = "".into();
+    (SourceFile { name, text }, fault)
 }
 
 /// The fault of a file whose text is good up to this byte.

@@ -56,7 +56,7 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
 
     // Rules.
     let paths = rule_paths(common, &config);
-    let fingerprint = reload::fingerprint(&paths);
+    let fingerprint = reload::fingerprint(&reload::watched(&paths, &common.loading()));
     let rules = rules::load_to_run(common, &paths, rules::By::Service)?;
     reload::log_idle(&rules);
     let idle = rules.idle();
@@ -65,7 +65,7 @@ pub(crate) fn run(common: &Common, run: &Run) -> Result<Exit> {
     let rulesets = Arc::new(Rulesets::new(plan, idle, Arc::clone(&telemetry)));
     let watcher = Watcher::new(
         paths,
-        common.options(),
+        common.loading(),
         fingerprint,
         Arc::clone(&rulesets),
         stop.clone(),

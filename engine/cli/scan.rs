@@ -441,7 +441,11 @@ impl Scanner {
                 ),
                 (
                     counts.without_group,
-                    "matches without the fields of `group-by`",
+                    if correlation.group_by.iter().any(|field| &**field == "host") {
+                        "matches without the fields of `group-by`; lines that name no host get one by --host"
+                    } else {
+                        "matches without the fields of `group-by`"
+                    },
                 ),
                 (
                     counts.groups_evicted,

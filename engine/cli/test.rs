@@ -46,7 +46,7 @@ pub(crate) fn run(common: &Common, test: &Test) -> Result<Exit> {
         return Err(Failure::Usage(what.into()).into());
     }
     let found = Found::below(&paths)?;
-    let loaded = rules::load_only(&found.rules, common.options())?;
+    let loaded = rules::load_only(&found.rules, &common.loading())?;
     let without_fixture = without_fixture(&loaded, &found.fixtures);
     let Rules {
         files,

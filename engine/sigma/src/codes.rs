@@ -120,7 +120,7 @@ codes! {
     CIDR "R039" Error "cidr" "Not a network in CIDR notation"
         "write an address and the length of its prefix, such as `10.0.0.0/8` or `fe80::/10`";
     PLACEHOLDER "R040" Error "placeholder" "A placeholder has no source of values"
-        "give it values in the configuration, or name an asset label of the inventory";
+        "give it values in a file, `--placeholders FILE`";
     NULL_IN_LIST "R041" Warning "null-in-list" "`null` stands in a list of values, which Sigma forbids"
         "put it into a selection of its own";
     ALL_WITH_ONE_VALUE "R042" Warning "all-with-one-value" "`all` with a single value changes nothing"

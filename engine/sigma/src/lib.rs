@@ -29,6 +29,7 @@ mod modifier;
 mod number;
 mod pattern;
 mod placeholder;
+mod placeholder_file;
 mod policy;
 mod references;
 mod rule;
@@ -46,6 +47,7 @@ pub use filter::Filter;
 pub use fixture::{Case, Events, Expect, Fixture, Named};
 pub use load::{load, load_with};
 pub use number::canonical_decimal;
+pub use placeholder_file::read_placeholders;
 pub use policy::{PolicyPoint, policy};
 pub use rule::{
     AppliedFilter, Attributes, Comparison, Condition, Detection, Field, Item, Level, LogSource,

@@ -630,7 +630,7 @@ fn expanded(
                         &place,
                         format!("the placeholder `%{name}%` has no source of values"),
                     ),
-                    "give it values in the configuration, or name an asset label of the inventory",
+                    "give it values in a file, `--placeholders FILE`",
                 );
             }
             None

@@ -860,10 +860,10 @@ fn placeholders_without_a_source_are_named() {
         &expect![[r#"
         5:17: error R040 [T] `%Servers%`
           the placeholder `%Servers%` has no source of values
-          help: give it values in the configuration, or name an asset label of the inventory
+          help: give it values in a file, `--placeholders FILE`
         5:27: error R040 [T] `%Admins%`
           the placeholder `%Admins%` has no source of values
-          help: give it values in the configuration, or name an asset label of the inventory
+          help: give it values in a file, `--placeholders FILE`
         0 loaded
     "#]],
     );
