@@ -19,11 +19,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use sigma::{Attributes, Correlation, SourceTarget};
+use event::ViewKind;
+use sigma::{Attributes, Correlation, Diagnostic, SourceTarget};
 use smallvec::SmallVec;
 
 use crate::alert::RuleText;
 use crate::enrich::{EventIdentity, RULE_BYTES_MAX, rule_text};
+use crate::lint;
 use crate::plan::RuleIdx;
 use group::{Group, Groups};
 use measure::Rule as MeasureRule;
@@ -303,6 +305,24 @@ impl Drafts {
         }
         of_rules.iter_mut().for_each(each_once);
         of_rules
+    }
+
+    /// Fields that correlations ask of matches and that these never have. `kind` tells the views of a loaded rule.
+    pub(crate) fn unfed(&self, kind: impl Fn(usize) -> Option<ViewKind>) -> Vec<Diagnostic> {
+        let mut told = Vec::new();
+        for draft in &self.all {
+            for source in &draft.correlation.sources {
+                let SourceTarget::Rule(rule) = source.target else {
+                    continue;
+                };
+                let Some(kind) = kind(rule) else { continue };
+                let fields = source.group_by.iter().chain(draft.measure.fields());
+                told.extend(fields.filter_map(|field| {
+                    lint::correlation_field(&draft.correlation, &source.name, field, kind)
+                }));
+            }
+        }
+        told
     }
 
     /// For each the reason why it does not run, if it does not; `runs` tells which of the loaded rules do.

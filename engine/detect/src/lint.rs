@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use event::{RecordClass, ViewKind, is_known_field, known_fields};
 use sigma::{
-    Code, Condition, Diagnostic, Field, Place, Rule, Search, SelectionIdx, Severity, did_you_mean,
+    Code, Condition, Correlation, Diagnostic, Field, Place, Rule, Search, SelectionIdx, Severity,
+    did_you_mean,
 };
 
 use crate::expression::Unfed;
@@ -71,6 +72,15 @@ const IDLE: Code = Code {
     cure: "mend what the message names; a match must depend on the event",
 };
 
+const CORRELATION_FIELD: Code = Code {
+    code: "P008",
+    name: "correlation-field",
+    severity: Severity::Warning,
+    explanation: "A correlation groups or counts by a field that events of one of its rules never have; they join no group, or count for \
+                  nothing",
+    cure: "name a field that `pythia fields` lists, or give the rule's own name of it by `aliases`",
+};
+
 /// Every code that compiling can report.
 pub static CODES: &[Code] = &[
     UNFED,
@@ -80,6 +90,7 @@ pub static CODES: &[Code] = &[
     CONTRADICTION,
     LOG_SOURCE,
     IDLE,
+    CORRELATION_FIELD,
 ];
 
 /// No view feeds the rule's log source, and it is nearly one that there is.
@@ -118,6 +129,38 @@ pub(crate) fn unfed(
         diagnostic(&UNFED, rule, place, message, &help)
     };
     first.into_iter().map(fault).collect()
+}
+
+/// The correlation asks events of a rule for a field that views of this kind are not known to have.
+pub(crate) fn correlation_field(
+    correlation: &Correlation,
+    rule: &str,
+    field: &str,
+    kind: ViewKind,
+) -> Option<Diagnostic> {
+    let is_open = matches!(kind, ViewKind::Record | ViewKind::Native);
+    if is_known_field(kind, field) || field == "host" || is_argument(field) {
+        return None;
+    }
+    let known = known_fields(kind);
+    let meant = did_you_mean(field, known.iter().map(|field| &*field.name));
+    // Of records any member may be asked for.
+    if is_open && meant.is_none() {
+        return None;
+    }
+    let view = view_name(kind);
+    let cure = CORRELATION_FIELD.cure;
+    Some(Diagnostic {
+        code: CORRELATION_FIELD.code,
+        severity: CORRELATION_FIELD.severity,
+        place: correlation.attributes.place.clone(),
+        message: format!(
+            "matches of `{rule}` have no `{field}`, since nothing feeds it in views of {view}"
+        ),
+        label: None,
+        help: Some(meant.unwrap_or_else(|| cure.to_owned())),
+        rule: Some(correlation.attributes.key().to_owned()),
+    })
 }
 
 /// The rule does not run, and no other warning says why.

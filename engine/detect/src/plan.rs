@@ -242,6 +242,11 @@ impl Plan {
                 }
             }
         }
+        let kinds: HashMap<usize, ViewKind> = running
+            .iter()
+            .map(|(_, kind, place)| (*place, *kind))
+            .collect();
+        diagnostics.extend(drafts.unfed(|place| kinds.get(&place).copied()));
         // What is told of a filter is told once, not of each rule that it reaches.
         let mut told = BTreeSet::new();
         diagnostics.retain(|one| told.insert((one.code, one.place.clone(), one.message.clone())));

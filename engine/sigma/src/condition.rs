@@ -73,25 +73,29 @@ fn parse_tokens(
         ));
         return None;
     }
-    let parsed = Parser {
+    let mut parser = Parser {
         text,
         tokens,
         at: 0,
         names,
         over,
         terms: 0,
+        unknown: Vec::new(),
+    };
+    let parsed = parser.parse();
+    let (condition, fault) = match parsed {
+        Ok(condition) => (Some(condition), None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let faults: Vec<Fault> = parser.unknown.into_iter().chain(fault).collect();
+    let is_sound = faults.is_empty();
+    for fault in faults {
+        let diagnostic = fault
+            .code
+            .at(&context.inside(place, text, fault.part), fault.message);
+        context.report(diagnostic.or_help(fault.help));
     }
-    .parse();
-    match parsed {
-        Ok(condition) => Some(condition),
-        Err(fault) => {
-            let diagnostic = fault
-                .code
-                .at(&context.inside(place, text, fault.part), fault.message);
-            context.report(diagnostic.or_help(fault.help));
-            None
-        }
-    }
+    condition.filter(|_| is_sound)
 }
 
 /// The selections of a rule, in order and by name.
@@ -204,10 +208,12 @@ struct Parser<'a> {
     names: &'a Names<'a>,
     over: Over,
     terms: usize,
+    /// Names that stand for nothing.
+    unknown: Vec<Fault>,
 }
 
 impl<'a> Parser<'a> {
-    fn parse(mut self) -> Result<Condition> {
+    fn parse(&mut self) -> Result<Condition> {
         let condition = self.or(0)?;
         let Some((token, part)) = self.tokens.get(self.at).cloned() else {
             return Ok(condition);
@@ -347,7 +353,14 @@ impl<'a> Parser<'a> {
         );
         fault.help = did_you_mean(word, self.names.list.iter().copied())
             .or_else(|| self.all_names(self.over.noun()));
-        Err(fault)
+        self.at += 1;
+        Ok(self.unknown(fault))
+    }
+
+    /// Notes a name that stands for nothing, and goes on as if it stood for something: the next one may be wrong too.
+    fn unknown(&mut self, fault: Fault) -> Condition {
+        self.unknown.push(fault);
+        Condition::Selection(SelectionIdx(0))
     }
 
     /// All that could have been named, if they are few.
@@ -392,7 +405,8 @@ impl<'a> Parser<'a> {
             );
             fault.help = did_you_mean(pattern, self.names.list.iter().copied())
                 .or_else(|| self.all_names("selection"));
-            return Err(fault);
+            self.at += 3;
+            return Ok(self.unknown(fault));
         }
         self.at += 3;
         self.spread(&chosen, part.start..target.end, join)

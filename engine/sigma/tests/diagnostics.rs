@@ -1146,6 +1146,9 @@ fn unknown_selections_are_told() {
             5:14: error R052 [T] `selecton`
               there is no selection `selecton`
               help: did you mean `selection`?
+            5:27: error R052 [T] `x`
+              there is no selection `x`
+              help: the selections are `selection`
             0 loaded
         "#]],
     );
